@@ -1,0 +1,1 @@
+"""What things are: frozen value types, the tables that keep them, and the migrations. Knows nothing of the worker."""

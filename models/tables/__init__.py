@@ -1,0 +1,10 @@
+"""Tables, one module a theme. Only `worker.store` and the migrations use them.
+
+`table=True` classes do not validate: rows are made from the frozen value types, never from outside data.
+"""
+
+from sqlmodel import SQLModel
+
+from models.tables import ledger, lists, remotes
+
+__all__ = ["SQLModel", "ledger", "lists", "remotes"]

@@ -1,0 +1,36 @@
+"""Door of push. Rung after intake, by the tick, and by itself while something is left."""
+
+from __future__ import annotations
+
+from worker.celery_app import TaskName, app
+from worker.dispatch import Turn, answered, put_off, ring
+from worker.sync.push import push as push_remote
+from worker.wiring import Runtime, process_runtime
+
+#: Seconds a push goes on before it lets others have the worker; calls in flight end after that.
+SLICE_S = 5.0
+
+
+@app.task(name=TaskName.PUSH)
+def push(remote: str) -> None:
+    """Push what is due on one remote, as the only worker that does."""
+    runtime = process_runtime()
+    with put_off(TaskName.PUSH, remote=remote):
+        if remote in runtime.settings.remotes and runtime.run(_push(runtime, remote)):
+            ring(runtime.bells, TaskName.PUSH, remote)
+
+
+async def _push(runtime: Runtime, remote: str) -> bool:
+    """True when there is more to do at once."""
+    await answered(runtime.redis, TaskName.PUSH, remote)
+    turn = Turn(runtime.redis, TaskName.PUSH, remote)
+    if not await turn.take():
+        return False
+    more = False
+    try:
+        door, rules = runtime.door(remote), runtime.registry.rules
+        done = await push_remote(door, runtime.store, rules, runtime.clock, for_s=SLICE_S)
+        more = done.calls > 0 and done.due.live + done.due.retry > 0
+    finally:
+        more |= await turn.end()
+    return more

@@ -1,0 +1,105 @@
+"""What every test may rely on: a clean environment, loopback only, real servers. Read by pytest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import hypothesis
+import pytest
+import redis
+
+from tests.support.loopback import allow_loopback_only
+from tests.support.postgres import Postgres, running_postgres
+from worker.embedded import EmbeddedRedis, embedded_redis
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+IN_CI = os.environ.get("CI") == "true"
+
+# LEADSYNC_REDIS_BIN chooses the server that the tests run against; nothing else of the user's may leak in.
+for name in [name for name in os.environ if name.startswith("LEADSYNC_") and name != "LEADSYNC_REDIS_BIN"]:
+    del os.environ[name]
+
+allow_loopback_only()
+
+hypothesis.settings.register_profile("dev", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=300, print_blob=True)
+hypothesis.settings.load_profile("ci" if IN_CI else "dev")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI everything that the tests need is there: a test that skips itself has failed."""
+    report = yield
+    return _not_skipped(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for files that skip themselves as a whole."""
+    report = yield
+    return _not_skipped(report)
+
+
+def _not_skipped(report: Report) -> Report:
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedRedis]:
+    """A real server on a unix socket, one per test process."""
+    with embedded_redis(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def empty_redis(redis_server: EmbeddedRedis) -> EmbeddedRedis:
+    """That server, emptied for this test."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return redis_server
+
+
+@pytest.fixture
+def redis_url(empty_redis: EmbeddedRedis) -> str:
+    """The emptied server's address for redis-py."""
+    return empty_redis.url
+
+
+@pytest.fixture
+def broker_url(empty_redis: EmbeddedRedis) -> str:
+    """The same server's address for Celery."""
+    return empty_redis.broker_url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """A real PostgreSQL, one per test process."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """An empty PostgreSQL database of this test's own."""
+    with postgres_server.database("leadsync") as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """An empty SQLite database of this test's own."""
+    return f"sqlite:///{tmp_path / 'leadsync.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """An empty database; the test runs once on SQLite and once on PostgreSQL."""
+    url: str = request.getfixturevalue(f"{request.param}_url")
+    return url

@@ -1,0 +1,103 @@
+"""The Celery app: queues, settings and their reasons. Run with `-A worker.celery_app` by `leadsync worker` and `beat`.
+
+Celery only carries short "look at remote r" messages between processes. State is in the database, waiting is
+in `due_at`, so losing every message loses nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import warnings
+
+from celery import Celery
+from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # celery-types leaves it out
+from kombu import Queue
+
+from worker.log import set_up_logs
+from worker.settings import load_settings
+from worker.wiring import broker_url
+
+
+class TaskName(enum.StrEnum):
+    """Names in messages under way: moving a file must not change them."""
+
+    INTAKE = "leadsync.intake"  #: take entries of the stream in
+    PUSH = "leadsync.push"  #: push the due copies of one remote
+    TICK = "leadsync.tick"  #: ring for what no message announced
+    TRIM = "leadsync.trim"  #: remove what every group has acknowledged
+
+
+class QueueName(enum.StrEnum):
+    """In the order in which a worker serves them."""
+
+    INTAKE = "intake"  #: seconds at most; first, because everything starts here
+    PUSH = "push"  #: slices of a few seconds
+    SCAN = "scan"  #: reconciliation
+
+
+#: Longest time a task may take; a push slice ends long before, its slowest call included.
+_TIME_LIMIT_S = 600
+
+set_up_logs()
+
+# Celery warns root because pickled messages could run anything; this app accepts JSON only.
+warnings.filterwarnings("ignore", category=SecurityWarning)
+
+_settings = load_settings()
+_broker = broker_url(_settings.redis.url or "redis://127.0.0.1:6379/0")
+
+app = Celery("leadsync", include=["tasks.intake", "tasks.push", "tasks.upkeep"])
+app.conf.update(
+    broker_url=_broker,
+    broker_transport_options={
+        "global_keyprefix": "leadsync:celery:",
+        # A killed worker's messages come back after this; ticks do the same sooner.
+        "visibility_timeout": 2 * _TIME_LIMIT_S,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "queue_order_strategy": "priority",
+        # Without these a worker can go deaf on a half-open connection.
+        "socket_timeout": 15,
+        "socket_connect_timeout": 5,
+        "health_check_interval": 10,
+        # A unix socket has no keep-alive, and the client refuses to be asked for it.
+        **({} if _broker.startswith("redis+socket") else {"socket_keepalive": True}),
+    },
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,  # the default gives up after 100
+    worker_cancel_long_running_tasks_on_connection_loss=False,  # a push in flight must end, not be cut
+    # JSON only, and no results: nothing a poisoned broker could run, nothing personal kept.
+    accept_content=["json"],
+    task_serializer="json",
+    task_ignore_result=True,
+    task_store_errors_even_if_ignored=False,
+    # A task is safe to run twice, so a lost one is worse than a repeated one.
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    worker_prefetch_multiplier=1,
+    task_time_limit=_TIME_LIMIT_S,
+    worker_soft_shutdown_timeout=25.0,
+    worker_enable_remote_control=False,  # reply keys without an expiry, and connections nobody needs
+    worker_send_task_events=False,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    task_queues=[Queue(name.value) for name in QueueName],
+    task_default_queue=QueueName.INTAKE.value,
+    task_routes={
+        TaskName.INTAKE.value: {"queue": QueueName.INTAKE.value},
+        TaskName.TICK.value: {"queue": QueueName.INTAKE.value},
+        TaskName.TRIM.value: {"queue": QueueName.SCAN.value},
+        TaskName.PUSH.value: {"queue": QueueName.PUSH.value},
+    },
+    timezone="UTC",
+    beat_scheduler="celery.beat:Scheduler",  # in memory: ticks have no history worth a file
+    beat_schedule={
+        "tick": {
+            "task": TaskName.TICK.value,
+            "schedule": _settings.sync.tick_s,
+            # With no worker there, old ticks must not pile up.
+            "options": {"expires": max(1.0, _settings.sync.tick_s)},
+        },
+        "trim": {"task": TaskName.TRIM.value, "schedule": 60.0, "options": {"expires": 60.0}},
+    },
+)

@@ -1,0 +1,170 @@
+"""`leadsync lists` and `leadsync show`: lead lists, and everything about one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.output import Json
+from worker.cli.render import NOTHING, cell, cut, line, show, table, words
+
+if TYPE_CHECKING:
+    from worker.documents.lists import CopyLine, ListLine, PageDocument
+    from worker.documents.show import AttemptDocument, ChangeDocument, CopyDocument, ShowDocument, Some
+
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Rows on one page.")]
+After = Annotated[str | None, typer.Option(help="The cursor that the page before ended with.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(lists)
+    app.command(name="show")(show_list)
+
+
+def lists(
+    *,
+    due: Annotated[bool, typer.Option("--due", help="Those with a copy that is due.")] = False,
+    parked: Annotated[bool, typer.Option("--parked", help="Those with a parked copy.")] = False,
+    conflict: Annotated[bool, typer.Option("--conflict", help="Those with a copy in conflict.")] = False,
+    limit: Limit = 50,
+    after: After = None,
+    json: Json = False,
+) -> None:
+    """Lead lists and how their copies stand. Several options show all that one of them would show."""
+    from models.lead_list import Standing
+    from worker.cli.opening import at_desk
+    from worker.documents.lists import lists as ask
+
+    asked = ((due, Standing.DUE), (parked, Standing.PARKED), (conflict, Standing.CONFLICT))
+    standings = [standing for chosen, standing in asked if chosen]
+    with at_desk() as desk:
+        page = desk.runtime.run(ask(desk.runtime, desk.views, standings, limit=limit, after=after))
+    urgent = any(one.standing in (Standing.PARKED, Standing.CONFLICT) for one in page.items)
+    show(page, _lists_text, json=json, look=urgent)
+
+
+def show_list(
+    name: Annotated[str, typer.Argument(metavar="REMOTE:ID")],
+    *,
+    limit: Annotated[int, typer.Option(min=0, max=10_000, help="Steps of its history.")] = 20,
+    json: Json = False,
+) -> None:
+    """One list: wanted beside each copy, why each field is or is not sent, and its history."""
+    from worker.cli.opening import at_desk, remote_key
+    from worker.documents.show import show as ask
+
+    key = remote_key(name)
+    with at_desk() as desk:
+        found = desk.runtime.run(ask(desk.runtime, desk.views, key, history=limit))
+    show(found, _show_text, json=json, look=found.needs_a_person)
+
+
+def next_page(cursor: str | None) -> None:
+    """Say how to see more."""
+    if cursor is not None:
+        line(f"more: add --after {cursor}")
+
+
+def _lists_text(page: PageDocument[ListLine]) -> None:
+    rows = [[_name(one), cut(cell(one.name)), words(one.standing), _where(one.copies), one.since] for one in page.items]
+    table(["list", "name", "standing", "copies", "not in sync since"], rows)
+    for one in page.items:
+        if one.next_step:
+            line(one.next_step)
+    next_page(page.next)
+
+
+def _name(one: ListLine) -> str:
+    """What `leadsync show` takes; one of its copies is enough."""
+    return next(f"{remote}:{copy.id}" for remote, copy in one.copies.items())
+
+
+def _where(copies: dict[str, CopyLine]) -> str:
+    """The remotes; with how each copy stands, unless they all stand alike."""
+    if len({_standing(copy) for copy in copies.values()}) == 1:
+        return ", ".join(copies)
+    return ", ".join(f"{remote} {_standing(copy)}" for remote, copy in copies.items())
+
+
+def _standing(copy: CopyLine | CopyDocument) -> str:
+    return words(copy.standing) if copy.waiting is None else f"{words(copy.standing)} ({copy.waiting})"
+
+
+def _show_text(found: ShowDocument) -> None:
+    line(f"lead list {found.id}, {found.kind or 'kind not known yet'}: {words(found.standing)}")
+    copies = found.copies.items()
+    for remote, copy in copies:
+        line(f"  {remote}:{copy.id} {_standing(copy)}")
+        for text in _about(copy):
+            line(f"    {text}")
+    if found.next_step:
+        line(f"  {found.next_step}")
+    line()
+    fields = ("name", "owner", "enrichment", "members")
+    rows = [[field, _wanted(found, field), *(_shown(copy, field) for _, copy in copies)] for field in fields]
+    table(["", "wanted", *(remote for remote, _ in copies)], rows)
+    if found.history:
+        line()
+        table(["at", "what", "where", "details"], [_past(one) for one in found.history])
+
+
+def _wanted(found: ShowDocument, field: str) -> str:
+    if field == "members":
+        return str(found.members)
+    wanted = found.wanted.get(field)
+    return f"{_value(wanted.value)} [{wanted.origin}]" if wanted else NOTHING
+
+
+def _shown(copy: CopyDocument, field: str) -> str:
+    shown = _value(copy.fields[field]) if field in copy.fields else NOTHING
+    reason = copy.reasons.get(field)
+    return f"{shown} [{reason}]" if reason else shown
+
+
+def _value(value: Any) -> str:
+    return "empty" if value is None or value == "" else cut(cell(value), 40)
+
+
+def _about(copy: CopyDocument) -> list[str]:
+    told = []
+    if copy.would_send:
+        sent = [f"{field} = {_value(value)}" for field, value in copy.would_send.fields.items()]
+        sent += [f"{word} {_some(some)}" for word, some in _moves(copy) if some.count]
+        told.append(f"would send {', '.join(sent)}")
+    elif copy.members_missing and copy.members_missing.count:
+        told.append(f"lacks {_some(copy.members_missing)} members")
+    if copy.held:
+        held = ", ".join(f"{field} = {_value(value)}" for field, value in copy.held.items())
+        told.append(f"in conflict: it shows {held}")
+    if copy.due_at:
+        failed = f", after {copy.tries} failed calls" if copy.tries else ""
+        told.append(f"due at {cell(copy.due_at)}{failed}")
+    if copy.cause:
+        told.append(f"{copy.cause}; next: {copy.next_step}")
+    return told
+
+
+def _moves(copy: CopyDocument) -> list[tuple[str, Some]]:
+    would = copy.would_send
+    return [("members added:", would.members_added), ("members removed:", would.members_removed)] if would else []
+
+
+def _some(some: Some) -> str:
+    more = some.count - len(some.first)
+    return f"{some.count} ({', '.join(some.first)}{f' and {more} more' if more else ''})"
+
+
+def _past(one: ChangeDocument | AttemptDocument) -> list[object]:
+    if one.what == "change":
+        moved = f"{one.field}: {_short(one.old)} → {_short(one.new)}" if one.field else one.new or one.old
+        return [one.at, one.kind, one.origin, f"{moved}, by {one.cause}"]
+    sent = ", ".join(f"{field} = {_short(value)}" for field, value in one.sent.items())
+    status = "no answer" if one.status is None else one.status
+    told = f"{status} {one.outcome} in {one.duration_ms:.0f} ms"
+    return [one.at, one.action, one.remote, "; ".join(part for part in (sent, told, one.note) if part)]
+
+
+def _short(value: Any) -> str:
+    return _value(value) if not hasattr(value, "first") else _some(value)

@@ -1,0 +1,83 @@
+"""Commands that tie copies together and hold remotes: link, unlink, pause, resume."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from worker.cli.output import Json, document
+from worker.cli.render import line
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(link)
+    app.command()(unlink)
+    app.command()(pause)
+    app.command()(resume)
+
+
+def link(
+    names: Annotated[list[str], typer.Argument(metavar="REMOTE:ID REMOTE:ID…")],
+    *,
+    json: Json = False,
+) -> None:
+    """Tie copies together: they become one lead list. What was never seen is read before anything is sent."""
+    from worker.cli.opening import at_desk, remote_key, ring_push
+    from worker.sync import operate
+
+    keys = [remote_key(name) for name in names]
+    with at_desk() as desk:
+        runtime = desk.runtime
+        linked = runtime.run(operate.link(runtime.store, runtime.registry.rules, keys))
+        ring_push(runtime, linked.due)
+    tied = [":".join(key) for key in linked.copies]
+    _tell(
+        f"lead list {linked.list_id}: {' '.join(tied)}{'' if linked.changed else ' were tied already'}",
+        {"list_id": linked.list_id, "copies": dict(linked.copies), "changed": linked.changed},
+        json=json,
+    )
+
+
+def unlink(name: Annotated[str, typer.Argument(metavar="REMOTE:ID")], *, json: Json = False) -> None:
+    """Let one copy go: it is no longer synced. Nothing is deleted on the remote."""
+    from worker.cli.opening import at_desk, remote_key, ring_push
+    from worker.sync import operate
+
+    key = remote_key(name)
+    with at_desk() as desk:
+        runtime = desk.runtime
+        moved = runtime.run(operate.unlink(runtime.store, runtime.registry.rules, key))
+        ring_push(runtime, moved.due)
+    _tell(f"{name} is unlinked: it is no longer synced", {"unlinked": [name]}, json=json)
+
+
+def pause(remote: Annotated[str, typer.Argument()], *, json: Json = False) -> None:
+    """Send nothing to a remote. Its changes are still taken in, and what is due waits."""
+    from worker.cli.opening import at_desk
+    from worker.sync import operate
+
+    with at_desk() as desk:
+        before = desk.runtime.run(operate.pause(desk.runtime.store, desk.runtime.registry.rules, remote))
+    text = f"{remote} was paused already: {before.cause}" if before.paused else f"{remote} is paused"
+    _tell(text, {"remote": remote, "state": "paused", "changed": not before.paused}, json=json)
+
+
+def resume(remote: Annotated[str, typer.Argument()], *, json: Json = False) -> None:
+    """Send to a remote again."""
+    from worker.cli.opening import at_desk, ring_push
+    from worker.sync import operate
+
+    with at_desk() as desk:
+        before = desk.runtime.run(operate.resume(desk.runtime.store, desk.runtime.registry.rules, remote))
+        ring_push(desk.runtime, [remote])
+    text = f"{remote} is active again" if before.paused else f"{remote} was not paused"
+    _tell(text, {"remote": remote, "state": "active", "changed": before.paused}, json=json)
+
+
+def _tell(text: str, contents: dict[str, object], *, json: bool) -> None:
+    if json:
+        document(contents)
+    else:
+        line(text)

@@ -1,0 +1,115 @@
+"""Commands that run processes: up, worker, beat, web and simulator."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from worker.processes import DRAIN_S, Child, supervise
+
+_CELERY = (sys.executable, "-m", "celery", "--app", "worker.celery_app", "--quiet")
+
+Concurrency = Annotated[int, typer.Option(min=1, max=64, help="Processes that take in and push at the same time.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(up)
+    app.command()(worker)
+    app.command()(beat)
+    app.command()(web)
+    app.command()(simulator)
+
+
+def up(concurrency: Concurrency = 2) -> None:
+    """Everything on one machine: migrations, Redis if none is set, worker, beat and web. Ctrl-C drains."""
+    from worker.cli.output import say
+    from worker.embedded import embedded_redis
+    from worker.remotes.registry import Registry
+    from worker.settings import load_settings
+    from worker.store.database import open_database, upgrade
+
+    settings = load_settings()
+    Registry(settings).check_tokens()
+    upgrade(open_database(settings.database_url))
+    leadsync = (sys.executable, "-m", "worker.cli")
+    if settings.redis.url is not None:
+        raise typer.Exit(supervise(_tree(leadsync, concurrency, settings.redis.url), drain_s=DRAIN_S + 5))
+    with embedded_redis(settings.data_dir, own=True) as redis:
+        say(f"leadsync: Redis on {redis.socket}, database {settings.database_url}")
+        kept = [redis.server] if redis.server else []
+        raise typer.Exit(supervise(_tree(leadsync, concurrency, redis.url), also=kept, drain_s=DRAIN_S + 5))
+
+
+def _tree(leadsync: tuple[str, ...], concurrency: int, redis_url: str) -> list[Child]:
+    env = {"LEADSYNC_REDIS__URL": redis_url}
+    return [
+        Child(name="worker", argv=(*leadsync, "worker", "--concurrency", str(concurrency)), env=env),
+        Child(name="beat", argv=(*leadsync, "beat"), env=env),
+        Child(name="web", argv=(*leadsync, "web"), env=env),
+    ]
+
+
+def worker(concurrency: Concurrency = 2) -> None:
+    """Take events in and push: Celery's processes, and the doorbell that wakes them."""
+    from worker.cli.nodes import own_node
+    from worker.remotes.registry import Registry
+    from worker.settings import load_settings
+    from worker.store.database import check_schema, open_database
+
+    settings = load_settings()
+    check_schema(open_database(settings.database_url))
+    Registry(settings).check_tokens()
+    url = _redis_url(settings.redis.url)
+    with own_node(settings.data_dir) as node:
+        celery = (
+            *(*_CELERY, "worker", "--concurrency", str(concurrency), "--hostname", node, "--loglevel", "WARNING"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        )
+        env = {"LEADSYNC_REDIS__URL": url}
+        children = [
+            Child(name="celery", argv=celery, env=env),
+            Child(name="doorbell", argv=(sys.executable, "-m", "worker.doorbell"), env=env),
+        ]
+        raise typer.Exit(supervise(children))
+
+
+def beat() -> None:
+    """Tick: finds what no message announced. A second one is harmless."""
+    from worker.settings import load_settings
+
+    os.environ["LEADSYNC_REDIS__URL"] = _redis_url(load_settings().redis.url)
+    os.execv(sys.executable, [*_CELERY, "beat", "--loglevel", "WARNING"])
+
+
+def web() -> None:
+    """Health checks over HTTP (webhooks and pages follow)."""
+    from worker.settings import load_settings
+    from worker.web.server import serve
+
+    settings = load_settings()
+    serve(settings, _redis_url(settings.redis.url))
+
+
+def simulator(
+    kind: Annotated[str, typer.Argument(help="crm, instantly or lance")],
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 0,
+    host: Annotated[str, typer.Option()] = "127.0.0.1",
+) -> None:
+    """One simulated remote as an HTTP server, with limits, pages and faults. Switches are at /_sim/switches."""
+    from worker.cli.output import say
+    from worker.simulators.server import serve
+    from worker.simulators.server import simulator as make
+
+    serve({kind: make(kind)}, {kind: port}, host=host, ready=lambda urls: say(f"leadsync: {kind} on {urls[kind]}"))
+
+
+def _redis_url(url: str | None) -> str:
+    from worker.errors import UsageError
+
+    if url is None:
+        raise UsageError("no redis.url: set it for processes on several machines, or use leadsync up on one")
+    return url

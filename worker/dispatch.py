@@ -1,0 +1,103 @@
+"""Dispatch: ring a worker, once. Called after the commit by tasks, by the doorbell and by beat's tick.
+
+A ring is a Celery message plus a short-lived key that keeps the same message from piling up. Losing either is
+harmless: the tick rings again for whatever the database says is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Awaitable, Iterable, Iterator
+from typing import cast
+
+import structlog
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.exceptions import RedisError
+
+from worker.celery_app import TaskName, app
+from worker.errors import LeadsyncError
+from worker.wiring import PREFIX
+
+log = structlog.get_logger(__name__)
+
+#: A message not taken up in this time counts as lost, and may be sent again.
+_RING_MS = 2_000
+#: A turn whose holder was killed ends after this; it is prolonged while its holder lives.
+_TURN_MS = 5_000
+
+_END_TURN = """
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return redis.call('DEL', KEYS[2])
+"""
+
+
+def ring(redis: Redis, task: TaskName, *args: str) -> bool:
+    """Send the message unless the same one is under way. True when it was sent."""
+    if not redis.set(_bell(task, args), 1, nx=True, px=_RING_MS):
+        return False
+    app.send_task(task.value, args=list(args))
+    return True
+
+
+def ring_all(redis: Redis, remotes: Iterable[str]) -> None:
+    """Ring for a push of each remote."""
+    for remote in sorted(remotes):
+        ring(redis, TaskName.PUSH, remote)
+
+
+async def answered(redis: AsyncRedis, task: TaskName, *args: str) -> None:
+    """The message was taken up: the next ring goes through. Called first, so that nothing falls between."""
+    await redis.delete(_bell(task, args))
+
+
+@contextlib.contextmanager
+def put_off(task: TaskName, **ids: str) -> Iterator[None]:
+    """What passes by itself, or waits for a person, is one line in the log: the next tick tries again."""
+    try:
+        yield
+    except LeadsyncError as error:
+        log.warning("task_put_off", task=task.value, reason=str(error), **ids)
+    except RedisError as error:
+        log.warning("task_put_off", task=task.value, reason=f"Redis: {type(error).__name__}", **ids)
+
+
+class Turn:
+    """One worker at a time, as long as Redis remembers. Only saves work: what must not happen twice is guarded by
+    leases in the database.
+    """
+
+    def __init__(self, redis: AsyncRedis, task: TaskName, *args: str) -> None:
+        bell = _bell(task, args)
+        self._redis = redis
+        self._held, self._again, self._mine = f"{bell}:turn", f"{bell}:again", secrets.token_hex(8)
+        self._prolonging: asyncio.Task[None] | None = None
+
+    async def take(self) -> bool:
+        """False when another worker has it; that one is told to look again at its end."""
+        if not await self._redis.set(self._held, self._mine, nx=True, px=_TURN_MS):
+            await self._redis.set(self._again, 1, px=2 * _TURN_MS)
+            return False
+        self._prolonging = asyncio.create_task(_prolong(self._redis, self._held))
+        return True
+
+    async def end(self) -> bool:
+        """Give it back. True when somebody was sent away meanwhile, so that the work must be looked at again."""
+        if self._prolonging is not None:
+            self._prolonging.cancel()
+            await asyncio.wait({self._prolonging})
+        ended = self._redis.eval(_END_TURN, 2, self._held, self._again, self._mine)
+        return bool(await cast("Awaitable[int]", ended))
+
+
+async def _prolong(redis: AsyncRedis, key: str) -> None:
+    while True:
+        await asyncio.sleep(_TURN_MS / 5_000)
+        with contextlib.suppress(Exception):  # Redis away: the turn ends by itself, the work need not
+            await redis.pexpire(key, _TURN_MS)
+
+
+def _bell(task: TaskName, args: Iterable[str]) -> str:
+    return ":".join((PREFIX, "bell", task.value, *args))

@@ -1,0 +1,162 @@
+"""The documents of `leadsync lists`, `parked list` and `rejects list`: one page each."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from models.lead_list import Standing, Waiting
+from worker.documents.remotes import Brakes, ask_budgets
+from worker.errors import UsageError
+from worker.store.views import Listed, ListedCopy, ParkedCopy, ParkedFilter, RejectedEntry, Views
+from worker.wiring import Runtime
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: From calm to urgent: a list stands where its most urgent copy stands.
+_URGENCY = (Standing.IN_SYNC, Standing.EXCLUDED, Standing.DUE, Standing.CONFLICT, Standing.PARKED)
+
+
+@dataclass(frozen=True, slots=True)
+class PageDocument(Generic[T]):
+    """Part of a list; `next` is what `--after` takes, null on the last page."""
+
+    items: list[T]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyLine:
+    """One copy of a listed lead list."""
+
+    id: str
+    standing: Standing
+    #: Why a due copy has not been pushed yet.
+    waiting: Waiting | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListLine:
+    """One lead list."""
+
+    id: int
+    name: str | None
+    kind: str | None
+    copies: dict[str, CopyLine]
+    #: That of its most urgent copy.
+    standing: Standing
+    #: Since when the first of its copies has not been in sync.
+    since: datetime | None
+    #: What a person can do, when there is something.
+    next_step: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedLine:
+    """One parked copy."""
+
+    list_id: int
+    remote: str
+    id: str
+    name: str | None
+    cause: str
+    next_step: str
+    since: datetime | None
+
+
+async def lists(
+    runtime: Runtime, views: Views, standings: Collection[Standing], *, limit: int, after: str | None
+) -> PageDocument[ListLine]:
+    """Lead lists; with `standings`, those with a copy that stands so."""
+    start = _number(after)
+    budgets = await ask_budgets(runtime)
+    listed, states = await asyncio.to_thread(
+        views.look, lambda view: (view.lists(standings, limit, start), view.remote_states())
+    )
+    brakes = Brakes(frozenset(runtime.settings.remotes), states, budgets)
+    return _page(listed, limit, lambda one: _line(one, brakes), lambda one: str(one.id))
+
+
+async def parked(views: Views, which: ParkedFilter, *, limit: int, after: str | None) -> PageDocument[ParkedLine]:
+    """Copies that only a person can move on."""
+    number, colon, remote = (after or "0:").partition(":")
+    if not colon:
+        raise _bad_cursor(after)
+    start = (_number(number), remote)
+    found = await asyncio.to_thread(views.look, lambda view: view.parked(which, limit, start))
+    return _page(found, limit, _parked_line, lambda one: f"{one.list_id}:{one.remote}")
+
+
+async def rejects(views: Views, *, limit: int, after: str | None) -> PageDocument[RejectedEntry]:
+    """Entries of the stream that could not be taken in."""
+    start = _number(after)
+    found = await asyncio.to_thread(views.look, lambda view: view.rejects(limit, start))
+    return _page(found, limit, lambda one: one, lambda one: str(one.id))
+
+
+def overall(standings: Collection[Standing]) -> Standing:
+    """Where a list stands as a whole."""
+    return max(standings, key=_URGENCY.index, default=Standing.IN_SYNC)
+
+
+def link_step(copies: dict[str, str], configured: Collection[str]) -> str | None:
+    """What to do about a list that is known on one remote only."""
+    others = sorted(set(configured) - set(copies))
+    if len(copies) != 1 or not others:
+        return None
+    [(remote, remote_id)] = copies.items()
+    names = [shlex.quote(f"{remote}:{remote_id}"), *(f"{other}:ID" for other in others)]
+    return f"not linked: leadsync link {' '.join(names)}"
+
+
+def _line(one: Listed, brakes: Brakes) -> ListLine:
+    return ListLine(
+        id=one.id,
+        name=one.name,
+        kind=one.kind,
+        copies={copy.remote: _copy_line(copy, brakes) for copy in one.copies},
+        standing=overall([copy.standing for copy in one.copies]),
+        since=min((c.since for c in one.copies if c.since and c.standing is not Standing.IN_SYNC), default=None),
+        next_step=link_step({copy.remote: copy.remote_id for copy in one.copies}, brakes.configured),
+    )
+
+
+def _copy_line(copy: ListedCopy, brakes: Brakes) -> CopyLine:
+    due = copy.standing is Standing.DUE
+    waiting = brakes.waiting(copy.remote, copy.waiting, in_flight=copy.in_flight) if due else None
+    return CopyLine(id=copy.remote_id, standing=copy.standing, waiting=waiting)
+
+
+def _parked_line(one: ParkedCopy) -> ParkedLine:
+    return ParkedLine(
+        list_id=one.list_id,
+        remote=one.remote,
+        id=one.remote_id,
+        name=one.name,
+        cause=one.cause,
+        next_step=one.next_step,
+        since=one.since,
+    )
+
+
+def _page(found: Sequence[R], limit: int, as_line: Callable[[R], T], cursor: Callable[[R], str]) -> PageDocument[T]:
+    """`found` holds one more than `limit` when there is a next page."""
+    shown = found[:limit]
+    return PageDocument([as_line(one) for one in shown], cursor(shown[-1]) if len(found) > limit else None)
+
+
+def _number(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+        raise _bad_cursor(cursor)
+    return int(cursor)
+
+
+def _bad_cursor(cursor: str | None) -> UsageError:
+    return UsageError(f"--after: expected the cursor that the page before ended with, got {cursor!r}")

@@ -1,0 +1,128 @@
+"""The document of `leadsync status`: counts that add up, and the state of each remote."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from models.lead_list import Standing, Waiting
+from worker.documents.remotes import (
+    Brakes,
+    BudgetDocument,
+    StreamDocument,
+    Unknown,
+    age_s,
+    ask_budgets,
+    ask_stream,
+    budget_document,
+)
+from worker.store.views import Group, Views
+from worker.sync.operate import BY_A_PERSON
+from worker.wiring import Runtime
+
+#: Standings that somebody must still bring to an end; excluded copies are meant to differ.
+_UNSYNCED = (Standing.DUE, Standing.CONFLICT, Standing.PARKED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyCounts:
+    """Every copy is counted exactly once, and in `total`."""
+
+    total: int
+    in_sync: int
+    due: int
+    conflict: int
+    excluded: int
+    parked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteDocument:
+    """One remote."""
+
+    state: Literal["active", "paused", "unknown"]
+    #: Why it is paused, or not known, and what to do; null for an active one.
+    cause: str | None
+    next_step: str | None
+    since: datetime | None
+    budget: BudgetDocument | Unknown
+    #: Its copies, which add up too.
+    copies: CopyCounts
+    #: Scans come with a later version.
+    last_complete_scan: None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusDocument:
+    """Everything at a glance."""
+
+    lists: int
+    copies: CopyCounts
+    due_by_reason: dict[str, int]
+    oldest_unsynced_s: float | None
+    remotes: dict[str, RemoteDocument]
+    stream: StreamDocument | Unknown
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Something is parked or in conflict, or a remote refused our credentials."""
+        lost = any(one.state == "paused" and one.cause != BY_A_PERSON for one in self.remotes.values())
+        return lost or self.copies.parked + self.copies.conflict > 0
+
+
+async def status(runtime: Runtime, views: Views) -> StatusDocument:
+    """Ask database and Redis. Raises when the database cannot be asked."""
+    budgets, stream = await asyncio.gather(ask_budgets(runtime), ask_stream(runtime))
+    tally, states = await asyncio.to_thread(views.look, lambda view: (view.tally(), view.remote_states()))
+    brakes = Brakes(frozenset(runtime.settings.remotes), states, budgets)
+    names = sorted(brakes.configured | {group.remote for group in tally.groups})
+    return StatusDocument(
+        lists=tally.lists,
+        copies=_counts(tally.groups),
+        due_by_reason=_by_reason(tally.groups, brakes),
+        oldest_unsynced_s=age_s(_oldest(tally.groups), tally.now),
+        remotes={name: _remote(name, [one for one in tally.groups if one.remote == name], brakes) for name in names},
+        stream=stream,
+    )
+
+
+def _remote(name: str, groups: list[Group], brakes: Brakes) -> RemoteDocument:
+    state, word = brakes.state(name), brakes.word(name)
+    cause, step = state.cause, state.next_step
+    if name not in brakes.configured:
+        cause, step = "not in the settings", f"add [remotes.{name}] to the settings again, or unlink its lists"
+    elif word == "unknown":
+        cause, step = "Redis does not answer, so nobody calls", "start Redis, or leadsync up; then: leadsync doctor"
+    held = word != "active"
+    return RemoteDocument(
+        state=word,
+        cause=cause if held else None,
+        next_step=step if held else None,
+        since=state.since if word == "paused" else None,
+        budget=budget_document(brakes.budgets.get(name)),
+        copies=_counts(groups),
+    )
+
+
+def _counts(groups: Iterable[Group]) -> CopyCounts:
+    count = Counter[Standing]()
+    for group in groups:
+        count[group.standing] += group.copies
+    return CopyCounts(total=count.total(), **{standing.value: count[standing] for standing in Standing})
+
+
+def _by_reason(groups: Iterable[Group], brakes: Brakes) -> dict[str, int]:
+    count = Counter[Waiting]()
+    for group in groups:
+        if group.standing is Standing.DUE:
+            count[Waiting.IN_FLIGHT] += group.in_flight
+            count[brakes.waiting(group.remote, group.waiting)] += group.copies - group.in_flight
+    return {waiting.value: count[waiting] for waiting in Waiting if count[waiting]}
+
+
+def _oldest(groups: Iterable[Group]) -> datetime | None:
+    return min((one.since for one in groups if one.standing in _UNSYNCED and one.since), default=None)

@@ -1,0 +1,265 @@
+"""Observe: what one observation does to a lead list. The whole policy, as docs/how-it-works.md draws it.
+
+| seen before there | against wanted      | what happened in the world           | what we do                       |
+| ----------------- | ------------------- | ------------------------------------ | -------------------------------- |
+| newer stamp       | -                   | late or duplicate news               | ignore                           |
+| -                 | value == wanted     | our echo, or the same edit twice     | copy = value                     |
+| never             | nothing wanted      | first sight of this field anywhere   | copy = value; wanted = value     |
+| never             | value != wanted     | copies differ when first linked      | copy = value; authority decides  |
+| same value        | value != wanted     | our patch is still on its way        | nothing                          |
+| other value       | wanted == seen      | a person edited it there             | copy = value; wanted = value     |
+| other value       | wanted != seen      | edited there *and* somewhere else    | conflict: policy decides         |
+
+Called by intake (events), settle (reads and answers) and scan. Pure.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Seen, Stamp, Value, Wanted
+from models.ledger import Change, ChangeKind
+from models.observation import Evidence, MembersSeen, Observation
+from worker.engine import conflict, members
+from worker.engine.conflict import Winner
+from worker.engine.rules import NoMapping, RemoteRules, Rules
+
+V = TypeVar("V")
+
+
+class Verdict(enum.StrEnum):
+    """What one shown value means, one member a row of the table."""
+
+    AGREE = "agree"  #: the copy shows what is wanted
+    FIRST = "first"  #: nobody had said a value yet
+    LINK = "link"  #: first sight there, and it differs
+    PENDING = "pending"  #: nothing new there; our patch is on its way
+    EDIT = "edit"  #: a person edited it there, and nobody else did
+    CONFLICT = "conflict"  #: edited there and somewhere else
+
+
+class News(enum.StrEnum):
+    """How a stamp stands against the last one seen on this copy."""
+
+    FRESH = "fresh"  #: newer, or the first
+    SAME = "same"  #: the very stamp already seen
+    LATE = "late"  #: older: overtaken by what we know
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The list afterwards, and what the ledger is to say about it."""
+
+    lead_list: LeadList
+    changes: tuple[Change, ...] = ()
+
+
+def judge(before: Seen | None, wanted: Wanted | None, value: Value, shown: Value) -> Verdict:
+    """The table, row by row. `shown` is the wanted value as this remote shows it."""
+    if wanted is not None and value == shown:
+        return Verdict.AGREE
+    match before, wanted:
+        case _, None:
+            return Verdict.FIRST
+        case None, _:
+            return Verdict.LINK
+        case Seen(value=old), _ if old == value:
+            return Verdict.PENDING
+        case Seen(value=old), _ if old == shown:
+            return Verdict.EDIT
+        case _:
+            return Verdict.CONFLICT
+
+
+def news(before: Seen | None, stamp: Stamp) -> News:
+    """Stamps of one copy are compared with each other only."""
+    if before is None or before.stamp.older_than(stamp):
+        return News.FRESH
+    return News.LATE if stamp.older_than(before.stamp) else News.SAME
+
+
+def observe(lead_list: LeadList, seen: Observation, rules: Rules, now: datetime) -> Observed:
+    """Take `seen` in. The copy it speaks of must be part of `lead_list`; `now` only ends abandoned writes.
+
+    An event that repeats a known stamp with other contents is a hint (the copy is to be read), because one
+    of the two must be wrong. A read is what the remote shows now, so the same stamp is taken.
+    """
+    copy, wanted, changes = lead_list.copies[seen.remote], dict(lead_list.wanted), list[Change]()
+    for name in SCALARS:
+        if name in seen.fields:
+            step = _observe_scalar(copy, name, wanted.get(name), seen, rules, now)
+            copy = step.copy
+            changes += step.changes
+            if step.wanted is not None:
+                wanted[name] = step.wanted
+    after = replace(lead_list, kind=lead_list.kind or seen.kind, wanted=wanted)
+    if seen.members is not None:
+        merged = _observe_members(after, copy, seen, seen.members, rules, now)
+        copy, after = merged.copy, replace(after, members=merged.members)
+        changes += merged.changes
+    return Observed(replace(after, copies={**after.copies, seen.remote: copy}), tuple(changes))
+
+
+def as_shown(copy: Copy, field: Field, value: Value, rules: RemoteRules) -> Value:
+    """The wanted value as this copy's remote shows it: learned from an answer, else as the connector spells it.
+
+    Raises `NoMapping` when it has no counterpart there.
+    """
+    learned = copy.spelling.get(field)
+    if learned is not None and learned.sure and learned.wanted == value:
+        return learned.shown
+    return rules.spell(field, value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What one field of one observation did."""
+
+    copy: Copy
+    changes: tuple[Change, ...] = ()
+    #: The new agreement; None when wanted stays.
+    wanted: Wanted | None = None
+    members: Mapping[str, Member] = field(default_factory=dict)
+
+
+def _observe_scalar(
+    copy: Copy, name: Field, wanted: Wanted | None, seen: Observation, rules: Rules, now: datetime
+) -> _Step:
+    direction = rules.remotes[copy.remote].direction(name)
+    value, before = seen.fields[name], copy.seen.get(name)
+    if not direction.used:
+        return _Step(copy)
+    match news(before, seen.stamp):
+        case News.LATE:
+            return _Step(copy)
+        case News.SAME if seen.evidence is Evidence.EVENT and before is not None:
+            return _Step(copy if before.value == value else replace(copy, look=True))
+    copy = replace(copy, seen={**copy.seen, name: Seen(value, seen.stamp)}, hidden=copy.hidden - {name})
+    verdict = judge(before, wanted, value, _shown(copy, name, wanted, rules.remotes[copy.remote]))
+    if verdict is Verdict.AGREE:
+        appeared = before is None or before.value != value
+        return _Step(_agreed(copy, name, wanted, seen, appeared=appeared))
+    if _is_late_write(copy, name, value, rules.remotes[copy.remote], seen.evidence, now):
+        late = _change(ChangeKind.LATE_WRITE, name, before and before.value, value, seen)
+        return _Step(_forget_abandoned(copy, name), (late,))
+    if not direction.takes:
+        return _Step(copy)
+    return _weigh(verdict, copy, name, wanted, seen, rules)
+
+
+def _weigh(verdict: Verdict, copy: Copy, name: Field, wanted: Wanted | None, seen: Observation, rules: Rules) -> _Step:
+    """The copy shows something else than wanted, and edits there count: who wins, and what the ledger keeps."""
+    value, old = seen.fields[name], wanted and wanted.value
+    changes: tuple[Change, ...] = ()
+    winner = _winner(verdict, name, wanted, seen, rules)
+    if verdict is Verdict.CONFLICT:
+        kind = ChangeKind.HELD if winner is Winner.NOBODY else ChangeKind.CONFLICT
+        changes = (_change(kind, name, old, value, seen),)
+    match winner:
+        case Winner.COPY:
+            changes += (_change(ChangeKind.WANTED, name, old, value, seen),)
+            return _Step(_released(copy, name), changes, Wanted(value, seen.stamp, seen.remote))
+        case Winner.NOBODY:
+            held = {**copy.held, name: Seen(value, seen.stamp)}
+            return _Step(replace(copy, held=held), changes)
+        case _:
+            return _Step(copy, changes)
+
+
+def _winner(verdict: Verdict, name: Field, wanted: Wanted | None, seen: Observation, rules: Rules) -> Winner:
+    if wanted is None or verdict in (Verdict.FIRST, Verdict.EDIT):
+        return Winner.COPY
+    match verdict:
+        case Verdict.LINK:
+            return conflict.by_authority(wanted, seen.remote, rules)
+        case Verdict.CONFLICT:
+            return conflict.decide(name, wanted, seen.remote, seen.stamp, rules)
+        case _:  # PENDING: nothing new there
+            return Winner.WANTED
+
+
+def _observe_members(
+    lead_list: LeadList, copy: Copy, seen: Observation, shown: MembersSeen, rules: Rules, now: datetime
+) -> _Step:
+    direction = rules.remotes[copy.remote].direction(Field.MEMBERS)
+    before, known = copy.seen.get(Field.MEMBERS), lead_list.members
+    if not direction.used:
+        return _Step(copy, members=known)
+    abandoned = _arriving(copy, Field.MEMBERS, seen.evidence, now)
+    merged = members.merge(known, before, seen, shown, takes=direction.takes, abandoned=abandoned)
+    if shown.whole:
+        match news(before, seen.stamp):
+            case News.LATE:
+                return _Step(copy, members=known)
+            case News.SAME if seen.evidence is Evidence.EVENT:
+                # Elements that have newer news of their own do not contradict it.
+                return _Step(copy if merged.members == known else replace(copy, look=True), members=known)
+        copy = replace(copy, seen={**copy.seen, Field.MEMBERS: Seen(None, seen.stamp)})
+    if not (merged.gained or merged.lost):
+        return _Step(copy, members=merged.members)
+    change = _change(ChangeKind.WANTED, Field.MEMBERS, sorted(merged.lost), sorted(merged.gained), seen)
+    return _Step(copy, (change,), members=merged.members)
+
+
+def _shown(copy: Copy, name: Field, wanted: Wanted | None, rules: RemoteRules) -> Value:
+    """The wanted value as shown there; itself where it has no counterpart, since nothing shown there can equal it."""
+    if wanted is None:
+        return None
+    try:
+        return as_shown(copy, name, wanted.value, rules)
+    except NoMapping:
+        return wanted.value
+
+
+def _is_late_write(
+    copy: Copy, name: Field, value: Value, rules: RemoteRules, evidence: Evidence, now: datetime
+) -> bool:
+    """Whether the value is that of a write we gave up."""
+    abandoned = _arriving(copy, name, evidence, now)
+    if abandoned is None:
+        return False
+    try:
+        return value in (abandoned.value, as_shown(copy, name, abandoned.value, rules))
+    except NoMapping:
+        return value == abandoned.value
+
+
+def _arriving(copy: Copy, name: Field, evidence: Evidence, now: datetime) -> Abandoned | None:
+    """The write we gave up that this evidence may show. A look counts even when it comes after the time: it is
+    the one that settles what became of the write. News that is told then is about something else.
+    """
+    abandoned = copy.abandoned.get(name)
+    told_too_late = evidence is Evidence.EVENT and abandoned is not None and abandoned.until <= now
+    return None if told_too_late else abandoned
+
+
+def _agreed(copy: Copy, name: Field, wanted: Wanted | None, seen: Observation, *, appeared: bool) -> Copy:
+    """Nothing is held any more. An abandoned write of the wanted value is proven done when the value appeared
+    and no later write of ours can have brought it.
+    """
+    abandoned = copy.abandoned.get(name)
+    in_flight = copy.intent is not None and name in copy.intent.patch.fields
+    ours = abandoned is not None and wanted is not None and abandoned.value == wanted.value
+    if ours and appeared and not in_flight and seen.evidence is not Evidence.ANSWER:
+        copy = _forget_abandoned(copy, name)
+    return _released(copy, name)
+
+
+def _released(copy: Copy, name: Field) -> Copy:
+    return replace(copy, held=_without(copy.held, name)) if name in copy.held else copy
+
+
+def _forget_abandoned(copy: Copy, name: Field) -> Copy:
+    return replace(copy, abandoned=_without(copy.abandoned, name))
+
+
+def _without(mapping: Mapping[Field, V], name: Field) -> dict[Field, V]:
+    return {key: value for key, value in mapping.items() if key is not name}
+
+
+def _change(kind: ChangeKind, name: Field, old: object, new: object, seen: Observation) -> Change:
+    return Change(kind=kind, field=name, old=old, new=new, origin=seen.remote, stamp=seen.stamp, cause=seen.cause)

@@ -1,0 +1,89 @@
+"""What the engine must know of settings and connectors, as plain values. Built once by `worker.remotes.registry`."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from models.lead_list import Field, Value
+
+
+class Direction(enum.StrEnum):
+    """Which way one field flows between a remote and wanted."""
+
+    BOTH = "both"  #: edits there count, and it is written
+    PUSH = "push"  #: it is written; edits there are overwritten
+    PULL = "pull"  #: edits there count; it is never written
+    OFF = "off"  #: not compared at all
+    NONE = "none"  #: this kind of remote has no such field
+
+    @property
+    def takes(self) -> bool:
+        """Edits made there set wanted."""
+        return self in (Direction.BOTH, Direction.PULL)
+
+    @property
+    def writes(self) -> bool:
+        """Wanted is written there."""
+        return self in (Direction.BOTH, Direction.PUSH)
+
+    @property
+    def used(self) -> bool:
+        """It is compared at all."""
+        return self.takes or self.writes
+
+
+class Policy(enum.StrEnum):
+    """Who wins when one field was edited on two sides before they met."""
+
+    AUTHORITY = "authority"  #: the remote that stands first in `sync.authority`
+    NEWEST = "newest"  #: the later stamp; authority breaks a tie
+    HOLD = "hold"  #: nobody: both values are kept until a person decides
+
+
+class NoMapping(Exception):
+    """The wanted value has no counterpart on that remote."""
+
+
+def same(field: Field, value: Value) -> Value:
+    """The spelling of remotes that show what they are told."""
+    del field
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteRules:
+    """One remote as the engine sees it."""
+
+    #: Position in `sync.authority`; lower wins. Remotes that are not named share the last place.
+    rank: int
+    directions: Mapping[Field, Direction]
+    #: A canonical value as this remote would show it, in canonical form. Raises `NoMapping`.
+    spell: Callable[[Field, Value], Value] = same
+    #: Lists carry a version: an event's payload can be believed, and stale reads can be told.
+    versioned: bool = True
+
+    def direction(self, field: Field) -> Direction:
+        """A field that nobody configured does not exist there."""
+        return self.directions.get(field, Direction.NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """All remotes, and the conflict policy of each field."""
+
+    remotes: Mapping[str, RemoteRules]
+    policies: Mapping[Field, Policy] = field(default_factory=dict)
+
+    def policy(self, field: Field) -> Policy:
+        """Authority, unless settings say otherwise."""
+        return self.policies.get(field, Policy.AUTHORITY)
+
+    def outranks(self, remote: str, other: str) -> bool:
+        """Whether `remote` stands above `other`. A remote that left the settings stands below all."""
+        return self._rank(remote) < self._rank(other)
+
+    def _rank(self, remote: str) -> int:
+        rules = self.remotes.get(remote)
+        return rules.rank if rules else len(self.remotes) + 1

@@ -1,0 +1,89 @@
+"""How a remote spells what it is told: learned from its answers, or it would be patched for ever. Pure, for settle.
+
+| the answer shows                   | what happened                  | what we do                            |
+| ---------------------------------- | ------------------------------ | ------------------------------------- |
+| our value, as it is spelled there  | done                           | nothing to learn                      |
+| our text in other case or spacing  | done                           | learn                                 |
+| the beginning of our text          | done, and cut                  | learn, unless it showed that before   |
+| the value it showed before         | ignored                        | nothing to learn: the copy is parked  |
+| anything else, for the first time  | perhaps a person's edit        | note; wait for a second answer        |
+| the same as at the first time      | done, in a spelling of its own | learn                                 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.lead_list import Copy, Field, Spelling, Value
+from models.observation import Observation
+from models.patch import Patch
+from worker.engine.observe import as_shown
+from worker.engine.rules import NoMapping, RemoteRules
+
+
+def ignored(copy: Copy, patch: Patch, answer: Observation, rules: RemoteRules) -> list[Field]:
+    """Fields of `patch` for which the remote answered well and kept the old value. `copy` is as it was before."""
+    return [
+        field
+        for field, value in patch.fields.items()
+        if field in answer.fields
+        and _kept(copy, field, answer)
+        and _learned(copy, field, value, answer.fields[field]) is None
+        and answer.fields[field] != _spelled(copy, field, value, rules)
+    ]
+
+
+def learn(copy: Copy, patch: Patch, answer: Observation, rules: RemoteRules) -> Mapping[Field, Spelling]:
+    """What is known of the remote's spelling after its answer to `patch`."""
+    spelling = dict(copy.spelling)
+    for field, value in patch.fields.items():
+        if field not in answer.fields or answer.fields[field] == _spelled(copy, field, value, rules):
+            continue
+        shown = answer.fields[field]
+        if learned := _learned(copy, field, value, shown):
+            spelling[field] = learned
+        elif not _kept(copy, field, answer):
+            spelling[field] = Spelling(value, shown, sure=_is_cut(value, shown))
+    return spelling
+
+
+def learn_from_read(copy: Copy, read: Observation) -> Mapping[Field, Spelling]:
+    """A read-back may show our unsure write in the remote's spelling; there will be no answer to learn it from."""
+    spelling = dict(copy.spelling)
+    for field, write in copy.abandoned.items():
+        if field in read.fields and not _kept(copy, field, read):
+            shown = read.fields[field]
+            if _is_alike(write.value, shown) or _is_cut(write.value, shown):
+                spelling[field] = Spelling(write.value, shown)
+    return spelling
+
+
+def _learned(copy: Copy, field: Field, value: Value, shown: Value) -> Spelling | None:
+    """A spelling that is beyond doubt even where the remote showed it before: no ignored write looks like this."""
+    twice = copy.spelling.get(field) == Spelling(value, shown, sure=False)
+    return Spelling(value, shown) if twice or _is_alike(value, shown) else None
+
+
+def _kept(copy: Copy, field: Field, answer: Observation) -> bool:
+    return field in copy.seen and copy.seen[field].value == answer.fields[field]
+
+
+def _is_alike(value: Value, shown: Value) -> bool:
+    return isinstance(value, str) and isinstance(shown, str) and _bare(value) == _bare(shown)
+
+
+def _is_cut(value: Value, shown: Value) -> bool:
+    if not isinstance(value, str) or not isinstance(shown, str):
+        return False
+    return bool(_bare(shown)) and _bare(value).startswith(_bare(shown))
+
+
+def _bare(text: str) -> str:
+    return "".join(text.split()).casefold()
+
+
+def _spelled(copy: Copy, field: Field, value: Value, rules: RemoteRules) -> Value:
+    try:
+        return as_shown(copy, field, value, rules)
+    except NoMapping:
+        return value

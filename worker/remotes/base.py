@@ -1,0 +1,127 @@
+"""What a connector is: the port through which push and scan speak with a remote. A new kind is a new folder.
+
+A connector holds no connection. It builds requests, hands them to the `send` it is given and reads the
+answers, so the same code runs over real HTTP and inside a simulation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from models.lead_list import Field, Kind, Value
+from models.observation import Shown
+from models.patch import Patch
+from worker.errors import LeadsyncError, Refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request, relative to the remote's base URL."""
+
+    method: str
+    path: str
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    #: Sent as JSON; None sends no body.
+    body: Any = None
+    #: True for a POST that changes nothing, such as Instantly's /leads/list.
+    only_reads: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether a repeat could do harm."""
+        return self.method != "GET" and not self.only_reads
+
+
+def segment(remote_id: str) -> str:
+    """An id as one part of a path. Raises `Refused` for one that would lead to another path."""
+    if remote_id in ("", ".", ".."):
+        raise Refused(f"{remote_id!r} cannot be an id of a lead list; unlink it and link the right one")
+    return quote(remote_id, safe="")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """One HTTP answer. Names of headers are lower-case; where the remote sent no `date`, the wire adds it."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+class Wire(Protocol):
+    """Carries one request to one remote and its answer back, whatever the status.
+
+    Raises `RemoteDown` when the request surely did not arrive, `Unclear` when it may have.
+    """
+
+    async def exchange(self, request: Request) -> Answer:
+        """Send, wait, answer; ends within the remote's total deadline."""
+        ...
+
+
+#: What a connector calls. Takes a place in the budget, then answers with 2xx only or raises `LeadsyncError`.
+Send = Callable[[Request], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What this kind of remote can do."""
+
+    #: Fields it has at all.
+    fields: frozenset[Field]
+    #: Lists carry a version (`updated_at`): event payloads can be believed, stale reads can be told.
+    versioned: bool
+    #: Sends webhooks when lists change.
+    pushes_events: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Part of a listing; `next` is None on the last page."""
+
+    items: tuple[Shown, ...]
+    next: str | None = None
+
+
+def sendable(patch: Patch, fields: frozenset[Field]) -> Patch:
+    """`patch`, when there is something to say and the remote has all of its fields. Raises `Refused`."""
+    named = set(patch.fields) | ({Field.MEMBERS} if patch.add or patch.remove else set())
+    if not named:
+        raise Refused("not sent: there is nothing to change")
+    if unknown := named - fields:
+        raise Refused(f"not sent: this kind of remote has no {', '.join(sorted(unknown))}")
+    return patch
+
+
+class Connector(Protocol):
+    """One configured remote. Its coroutines raise `LeadsyncError`s; nothing is read as empty by default."""
+
+    name: str
+    capabilities: Capabilities
+
+    async def get(self, send: Send, remote_id: str) -> Shown:
+        """Read one list. Raises `NotThere` on 404."""
+        ...
+
+    async def patch(self, send: Send, remote_id: str, kind: Kind | None, patch: Patch) -> Shown | None:
+        """Tell one list what differs, and nothing else. None when the answer does not show the list."""
+        ...
+
+    async def page(self, send: Send, cursor: str | None) -> Page:
+        """One page of all lists; `cursor` is None for the first, else the previous page's `next`."""
+        ...
+
+    async def check(self, send: Send) -> str:
+        """Try the credentials with one harmless read. Answers with a sentence for `doctor`."""
+        ...
+
+    def spell(self, field: Field, value: Value) -> Value:
+        """A canonical value as this remote would show it, in canonical form. Raises `NoMapping`."""
+        ...
+
+    def error(self, request: Request, answer: Answer) -> LeadsyncError:
+        """The error that a non-2xx answer means, with the remote's own message cut to one safe sentence."""
+        ...

@@ -1,0 +1,1 @@
+"""Lance: lead lists of one tenant. Names, and members that are written as a whole array."""

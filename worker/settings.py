@@ -1,0 +1,382 @@
+"""Settings: leadsync.toml and LEADSYNC_… variables. Read once in an entry point, passed down, never read again.
+
+Names do not change without a note in CHANGELOG.md; docs/settings.md is made from this file. An unknown key is an
+error that names the nearest known one.
+"""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from models import lead_list
+from worker.engine.rules import Direction, Policy
+from worker.errors import UsageError
+
+PREFIX = "LEADSYNC_"
+#: Variables with the prefix that are not settings.
+_NOT_SETTINGS = frozenset({"LEADSYNC_CONFIG", "LEADSYNC_REDIS_BIN"})
+#: A header as people write it: name and value.
+_HEADER_LINE = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*:\s*([!-~][ -~]*)")
+
+
+def _no_trailing_slash(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("expected an address that starts with http:// or https://")
+    if not _has_host(url):
+        raise ValueError("expected an address with a host, as in https://crm.internal/api")
+    return url.rstrip("/")
+
+
+def _redis_url(url: str) -> str:
+    if not url.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("expected an address that starts with redis://, rediss:// or unix://")
+    if not url.startswith("unix://") and not _has_host(url):
+        raise ValueError("expected an address with a host, as in redis://127.0.0.1:6379/0")
+    return url
+
+
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # unclosed brackets, a port that is no number
+        return False
+
+
+def _database_url(url: str) -> str:
+    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
+    return url
+
+
+def _remote_name(name: str) -> str:
+    # People write REMOTE:ID; variables have no lower case of their own and join names by two underscores.
+    if not re.fullmatch(r"[a-z0-9-]+(_[a-z0-9-]+)*", name) or len(name) > 64:
+        raise ValueError("a remote's name has 1 to 64 lower-case letters, digits, hyphens and single underscores")
+    return name
+
+
+def _built(mode: str) -> str:
+    if mode == "review":  # to send all the same would be the opposite of what was asked for
+        raise ValueError("review is not built yet; to send nothing, use: leadsync pause REMOTE")
+    return mode
+
+
+RemoteName = Annotated[str, AfterValidator(_remote_name)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RedisSettings(_Group):
+    """Where events, Celery's messages and the rate budgets live."""
+
+    url: Annotated[str, AfterValidator(_redis_url)] | None = None
+    """redis://HOST:PORT/DATABASE, rediss://… for TLS, or unix://PATH.
+    None: `leadsync up` keeps a server under `data_dir`, with its append-only file on; commands share it.
+    `leadsync worker`, `beat` and `web` on their own need an address.
+    """
+
+
+class DatabaseSettings(_Group):
+    """Where the cache and the ledger live."""
+
+    url: Annotated[str, AfterValidator(_database_url)] | None = None
+    """sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME; several machines need PostgreSQL.
+    None: the SQLite file leadsync.db under `data_dir`.
+    """
+
+
+class EventSettings(_Group):
+    """The stream that other programs write to."""
+
+    stream: str = "leadsync:events"
+    """Its key in Redis."""
+    group: str = "leadsync"
+    """Our consumer group. Other readers of the stream use names of their own; nothing is trimmed that one of them
+    still needs.
+    Two installations need two databases of Redis, whatever their groups: the names of queues and budgets are fixed.
+    """
+    batch: int = Field(default=500, gt=0, le=10_000)
+    """Entries per transaction. 500 is where a larger batch stops being faster."""
+    takeover_s: float = Field(default=45.0, gt=0)
+    """Seconds after which an entry that a worker took and did not finish is given to another.
+    Longer than any transaction takes, or two workers would do the same work.
+    """
+
+
+class SyncSettings(_Group):
+    """Who wins, and when a person is asked."""
+
+    authority: tuple[str, ...] = ("crm",)
+    """Remotes in order of authority, the highest first; remotes that are not named share the last place.
+    It decides when copies differ at first sight, and conflicts by the policy `authority`.
+    The default changes nothing where no remote is called crm.
+    """
+    brake: float = Field(default=0.3, gt=0, le=1)
+    """No effect yet: there are no scans that it could stop."""
+    conflicts: dict[Literal["name", "owner", "enrichment"], Policy] = {}
+    """Who wins when one field was edited on two sides before they met; `authority` where a field is not named.
+    `newest` compares the clocks of two remotes, so they must be right.
+    `hold` keeps what was agreed, and does not write the field where it differs until people have made both equal.
+    """
+    mode: Annotated[Literal["auto", "review"], AfterValidator(_built)] = "auto"
+    """auto: what is due is sent by itself. `review` is refused until it is built."""
+    late_write_s: float = Field(default=120.0, gt=0)
+    """Seconds for which a write of unknown outcome may still arrive; until then no other value is written over it.
+    A guess on the safe side: no remote documents it.
+    """
+    tick_s: float = Field(default=2.0, ge=0.2)
+    """Seconds between two looks of beat for due copies and waiting events that no message announced.
+    It is what a lost message costs; a look is one query a remote.
+    """
+    keep_days: int | None = Field(default=None, gt=0)
+    """No effect yet: changes and attempts are kept for ever, as with None."""
+
+
+class RemoteSettings(_Group):
+    """One remote: a CRM, an Instantly workspace or a Lance tenant."""
+
+    kind: Literal["crm", "instantly", "lance"]
+    """The API that it speaks."""
+    base_url: Annotated[str, AfterValidator(_no_trailing_slash)]
+    """Everything before the API's own paths (/api/v2/…, /api/v1/…, /lead-lists), without user, password or query.
+    The token is sent there and nowhere else: redirects are not followed.
+    """
+    token: SecretStr | None = None
+    """Sent as `Authorization: Bearer`. Better in the environment (LEADSYNC_REMOTES__NAME__TOKEN) or in `token_file`.
+    None: `token_file` is read.
+    """
+    token_file: Path | None = None
+    """A file with nothing but the token. Read when a process first calls the remote: start anew after a change.
+    None: `token` must be set.
+    """
+    requests_per_second: int = Field(default=10, gt=0)
+    """Calls in any one second, all workers together.
+    Our share of the remote's limit, not the limit itself: people and other programs call it too.
+    """
+    requests_per_minute: int = Field(default=600, gt=0)
+    """Calls in any one minute, all workers together."""
+    max_in_flight: int = Field(default=16, gt=0, le=512)
+    """Calls under way at once. With answers after 200 ms, 16 make 80 calls a second."""
+    timeout_s: float = Field(default=20.0, gt=0, le=300)
+    """Seconds that one call may take in all, from asking for a connection to the last byte read.
+    A write that takes longer has an unknown outcome, so rather too long than too short.
+    """
+    scan_every_s: float = Field(default=900.0, gt=0)
+    """No effect yet: there are no scans."""
+    fields: dict[lead_list.Field, Literal["both", "push", "pull", "off"]] = {}
+    """Direction per field: `both` ways, `push` (written there, edits there are overwritten), `pull` (edits there
+    count, never written), or `off` (not compared).
+    What is not named takes the kind's default, see [connecting.md](connecting.md#which-way-fields-flow).
+    """
+    owners: dict[str, str] = {}
+    """Each CRM user's id to the same person's id there, one to one.
+    Without it the owner is not compared on Instantly; Lance has no owner.
+    """
+    on_missing: Literal["ignore", "create"] = "ignore"
+    """No effect yet: a list that this remote has no copy of is left alone."""
+    on_gone: Literal["hold", "unlink", "recreate"] = "hold"
+    """No effect yet: a list that the remote answers 404 for is always held for a person."""
+    webhook_secret: SecretStr | None = None
+    """`whsec_…`: what this remote signs its webhooks with, by Standard Webhooks; it sends them to /webhooks/NAME.
+    While it is being changed, the old one and the new one with a comma or a space between: both are accepted.
+    None: no signature is asked for.
+    """
+    webhook_header: SecretStr | None = None
+    """`Name: value`: a header that each webhook must carry, for senders that cannot sign (Instantly).
+    With `webhook_secret` too, both are asked for; with neither, webhooks of this remote are refused.
+    None: no header is asked for.
+    """
+
+    @model_validator(mode="after")
+    def _owners_are_one_to_one(self) -> RemoteSettings:
+        if len(set(self.owners.values())) != len(self.owners):
+            raise ValueError("owners: two CRM users are mapped to one user of this remote; the way back is ambiguous")
+        return self
+
+    def bearer(self) -> SecretStr:
+        """The token, from settings or file. Raises `UsageError` when there is none."""
+        if self.token is not None:
+            return self.token
+        if self.token_file is None:
+            raise UsageError("no token: set LEADSYNC_REMOTES__<NAME>__TOKEN, or token_file in leadsync.toml")
+        try:
+            return SecretStr(self.token_file.read_text(encoding="utf-8").strip())
+        except OSError as error:
+            raise UsageError(f"token_file {self.token_file}: {error.strerror}; make it readable") from None
+
+    def webhook_keys(self) -> tuple[bytes, ...]:
+        """What its webhooks are signed with; none when no signature is asked for. Raises `UsageError`."""
+        if self.webhook_secret is None:
+            return ()
+        words = self.webhook_secret.get_secret_value().replace(",", " ").split()
+        try:
+            keys = tuple(base64.b64decode(word.removeprefix("whsec_"), validate=True) for word in words)
+        except ValueError:  # its text would tell about the secret
+            keys = ()
+        if not keys or not all(keys):
+            raise UsageError("webhook_secret: expected whsec_ and base64, as the sender shows it")
+        return keys
+
+    def webhook_name_and_value(self) -> tuple[str, str] | None:
+        """The header that its webhooks must carry, if one is asked for. Raises `UsageError`."""
+        if self.webhook_header is None:
+            return None
+        line = _HEADER_LINE.fullmatch(self.webhook_header.get_secret_value().strip())
+        if line is None:
+            raise UsageError("webhook_header: expected a header as in X-Hook-Key: value, in plain ASCII")
+        return line[1].lower(), line[2]
+
+    def directions(self, defaults: Mapping[lead_list.Field, Direction]) -> dict[lead_list.Field, Direction]:
+        """Settings over the kind's defaults. A field the kind does not have stays `none`."""
+        chosen = {field: Direction(word) for field, word in self.fields.items() if field in defaults}
+        return {**defaults, **chosen}
+
+
+class WebSettings(_Group):
+    """The web process."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. The default is seen from this machine only; 0.0.0.0 from everywhere."""
+    port: int = Field(default=8484, ge=0, le=65535)
+    """0: any free one; the process says which."""
+    password: SecretStr | None = None
+    """No effect yet: health checks answer everybody, and webhooks bring their own proof. None: nothing is asked for."""
+
+
+class Settings(BaseSettings):
+    """Everything leadsync can be told."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    data_dir: Path = Path(".leadsync")
+    """Folder of the embedded Redis, of the default SQLite file and of the workers' locks; made when it is missing,
+    for its owner only.
+    """
+    redis: RedisSettings = RedisSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    events: EventSettings = EventSettings()
+    sync: SyncSettings = SyncSettings()
+    remotes: dict[RemoteName, RemoteSettings] = {}
+    """Each has its group, under the name that events, links and commands use."""
+    web: WebSettings = WebSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments over environment over file; nothing else is read."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_path())
+
+    @property
+    def database_url(self) -> str:
+        """The database in use: the one that is set, or a SQLite file under `data_dir`."""
+        return self.database.url or f"sqlite:///{self.data_dir.resolve() / 'leadsync.db'}"
+
+
+def config_path() -> Path | None:
+    """The file that is read: LEADSYNC_CONFIG, else leadsync.toml in the working directory, else none."""
+    named = os.environ.get("LEADSYNC_CONFIG")
+    if named:
+        return Path(named)
+    here = Path("leadsync.toml")
+    return here if here.exists() else None
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read file and environment. Raises `UsageError` with one sentence on the first mistake."""
+    path = config_path()
+    if path is not None and not path.is_file():
+        raise UsageError(f"LEADSYNC_CONFIG: there is no file {path}")
+    _refuse_unknown_variables()
+    try:
+        return Settings(**overrides)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise UsageError(_sentence(error)) from None
+    except SettingsError as error:  # a group's variable that is not JSON
+        group = re.search(r'field "(\w+)"', str(error))
+        name = PREFIX + group[1].upper() if group else "settings"
+        raise UsageError(f"{name}: expected a JSON object; or set one key, as in LEADSYNC_REDIS__URL") from None
+
+
+def _refuse_unknown_variables() -> None:
+    """pydantic-settings ignores LEADSYNC_RADIS__URL in silence; a typing mistake must not."""
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
+            continue
+        first = name.removeprefix(PREFIX).lower().split("__")[0]
+        if first not in Settings.model_fields:
+            raise UsageError(f"{name}: unknown setting{_nearest(first, Settings.model_fields)}")
+
+
+_MUST_BE = {
+    "string_type": "a string",
+    "tuple_type": "an array",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "float_parsing": "a number",
+    "int_parsing": "a whole number",
+}
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    path = [str(part) for part in first["loc"] if part != "[key]"]
+    where = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown setting{_nearest(path[-1], _known_beside(path))}"
+    if first["type"] == "missing":
+        return f"{where}: this setting is needed and is not there"
+    if first["type"] in _MUST_BE:
+        return f"{where}: must be {_MUST_BE[first['type']]}"
+    return f"{where}: {first['msg'].removeprefix('Value error, ').replace('Input should be', 'must be', 1)}"
+
+
+def _nearest(word: str, known: Any) -> str:
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
+
+
+def _known_beside(path: list[str]) -> list[str]:
+    """Names of the settings that live in the same group as the last part of `path`."""
+    model: Any = Settings
+    parts = path[:-1]
+    while parts:
+        head = parts.pop(0)
+        if model is Settings and head == "remotes":
+            parts, model = parts[1:], RemoteSettings
+        else:
+            model = model.model_fields[head].annotation
+    return list(model.model_fields)

@@ -1,0 +1,62 @@
+"""Questions about the database itself, for `worker.documents.doctor`: can it be used, what does its clock say.
+
+Each raises `UsageError` or `Transient` with one sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from sqlalchemy import Connection, false, text, update
+from sqlalchemy.exc import DBAPIError
+
+from worker.store.database import check_schema, explain, open_database
+from worker.store.sql import REMOTES
+
+T = TypeVar("T")
+
+
+class Health:
+    """Asks one database."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = open_database(url)
+        #: Where it is, without a password.
+        self.address = self._engine.url.render_as_string(hide_password=True)
+        self.is_sqlite = self._engine.dialect.name == "sqlite"
+
+    def check_answers(self) -> None:
+        """It can be reached."""
+        self._ask(lambda connection: connection.execute(text("SELECT 1")))
+
+    def check_schema(self) -> None:
+        """It has the newest schema."""
+        check_schema(self._engine)
+
+    def check_writable(self) -> None:
+        """Rows can be written. No row is touched, but a read-only file or server refuses the statement all the same."""
+        self._ask(lambda connection: connection.execute(update(REMOTES).where(false()).values(paused=False)))
+
+    def journal_mode(self) -> str:
+        """How SQLite keeps its journal."""
+        return self._ask(lambda connection: str(connection.exec_driver_sql("PRAGMA journal_mode").scalar_one()))
+
+    def clock(self) -> datetime:
+        """What time it is there. SQLite has no clock but this machine's."""
+        if self.is_sqlite:
+            return datetime.now(UTC)
+        now: datetime = self._ask(lambda connection: connection.execute(text("SELECT clock_timestamp()")).scalar_one())
+        return now.astimezone(UTC)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._engine.dispose()
+
+    def _ask(self, question: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return question(connection)
+        except DBAPIError as error:
+            raise explain(error, self._engine) from None

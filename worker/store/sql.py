@@ -1,0 +1,399 @@
+"""The SQL store: SQLite embedded, PostgreSQL at scale, the same code. Bulk Core statements, no ORM objects.
+
+The row in `lead_lists` is the lock of everything that belongs to a list; it is always taken first and in
+ascending order, so two transactions cannot wait for each other. SQLite has one writer at a time anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Engine,
+    Select,
+    String,
+    Table,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
+
+from models.lead_list import Copy, Kind, LeadList, Member
+from models.ledger import Attempt, Change
+from models.tables.ledger import AttemptRow, ChangeRow, RejectRow
+from models.tables.lists import CopyRow, LeadListRow, LinkRow, MemberRow, WantedRow
+from models.tables.remotes import RemoteRow
+from worker.errors import Transient
+from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
+from worker.store import codec
+from worker.store.database import explain
+
+T = TypeVar("T")
+Rows = list[dict[str, Any]]
+
+_TEXTS = postgresql.ARRAY(String)
+
+#: Serialisation failures, deadlocks, and a link that another transaction made first.
+_TRIES = 4
+_REPEATABLE = frozenset({"40001", "40P01", "23505"})
+
+
+def _table(row: type[Any]) -> Table:
+    table: Table = row.__table__
+    return table
+
+
+LISTS, LINKS, WANTED, COPIES, MEMBERS = map(_table, (LeadListRow, LinkRow, WantedRow, CopyRow, MemberRow))
+CHANGES, ATTEMPTS, REJECTS, REMOTES = map(_table, (ChangeRow, AttemptRow, RejectRow, RemoteRow))
+
+
+class SqlStore:
+    """Implements `Store`. One thread of its own runs all transactions of a process, so the loop never blocks."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+
+    async def run(self, work: Callable[[SqlTx], T]) -> T:
+        """See `Store.run`. A cancelled caller's transaction still ends: whole, or not at all."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self.run_now, work)
+
+    def run_now(self, work: Callable[[SqlTx], T]) -> T:
+        """The same for callers without a loop: the CLI and tests."""
+        for last in (*(False,) * (_TRIES - 1), True):
+            try:
+                with self._engine.begin() as connection:
+                    tx = SqlTx(connection)
+                    result = work(tx)
+                    tx.write_notes()
+                    return result
+            except DBAPIError as error:
+                if isinstance(error, DataError) or (last and isinstance(error, IntegrityError)):
+                    raise  # a bug, not the database's state: it would not pass by itself
+                if last or not _may_repeat(error):
+                    raise explain(error, self._engine) from error
+        raise Transient("unreachable")  # pragma: no cover - the loop returns or raises
+
+    def close(self) -> None:
+        """End the thread and the connections."""
+        self._thread.shutdown()
+        self._engine.dispose()
+
+
+class SqlTx:
+    """Implements `Tx` on one open connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._postgres = connection.dialect.name == "postgresql"
+        self._notes: Rows = []
+        self.now = self._clock()
+
+    def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
+        """See `Tx.find`."""
+        by_remote: dict[str, list[str]] = {}
+        for remote, remote_id in keys:
+            by_remote.setdefault(remote, []).append(remote_id)
+        found: dict[RemoteKey, int] = {}
+        for remote, ids in by_remote.items():
+            query = select(LINKS.c.remote_id, LINKS.c.list_id).where(LINKS.c.remote == bindparam("remote"))
+            rows = self._among(query, LINKS.c.remote_id, ids, remote=remote)
+            found.update(((remote, row.remote_id), row.list_id) for row in rows)
+        return found
+
+    def create(self, kinds: Sequence[Kind | None]) -> list[int]:
+        """See `Tx.create`."""
+        if not kinds:
+            return []
+        rows = [{"kind": kind and kind.value, "created_at": self.now} for kind in kinds]
+        if self._postgres:
+            made = LISTS.insert().returning(LISTS.c.id, sort_by_parameter_order=True)
+            return list(self._connection.execute(made, rows).scalars())
+        # To return their order SQLAlchemy would insert them one by one. There is one writer: numbers follow each other.
+        self._connection.execute(LISTS.insert(), rows)
+        last: int = self._connection.execute(select(func.last_insert_rowid())).scalar_one()
+        return list(range(last - len(rows) + 1, last + 1))
+
+    def load(
+        self, ids: Collection[int], members: Mapping[int, Collection[str] | Every] | None = None
+    ) -> dict[int, LeadList]:
+        """See `Tx.load`. The lock is a statement of its own: what follows must see what its holder committed."""
+        if not ids:
+            return {}
+        lock = select(LISTS.c.id, LISTS.c.kind).order_by(LISTS.c.id).with_for_update()
+        kinds = {row.id: row.kind for row in self._among(lock, LISTS.c.id, ids)}
+        wanted = {
+            row.list_id: codec.read_wanted(row.fields) for row in self._among(select(WANTED), WANTED.c.list_id, kinds)
+        }
+        copies: dict[int, dict[str, Copy]] = {}
+        with_id = select(COPIES, LINKS.c.remote_id).join(
+            LINKS, (LINKS.c.list_id == COPIES.c.list_id) & (LINKS.c.remote == COPIES.c.remote)
+        )
+        for row in self._among(with_id, COPIES.c.list_id, kinds):
+            copies.setdefault(row.list_id, {})[row.remote] = codec.read_copy(row, row.remote_id)
+        known = self._members(kinds, members or {})
+        return {
+            number: LeadList(
+                id=number,
+                kind=Kind(kind) if kind else None,
+                wanted=wanted.get(number, {}),
+                copies=copies.get(number, {}),
+                members=known.get(number, {}),
+            )
+            for number, kind in kinds.items()
+        }
+
+    def save(self, changed: Iterable[tuple[LeadList | None, LeadList]]) -> None:
+        """See `Tx.save`."""
+        rows = _Written()
+        for before, after in changed:
+            rows.add(before or LeadList(id=after.id), after, self.now)
+        for remote, remote_id, list_id in rows.unlinked:
+            mine = (LINKS.c.remote == remote, LINKS.c.remote_id == remote_id, LINKS.c.list_id == list_id)
+            self._connection.execute(delete(LINKS).where(*mine))
+            self._connection.execute(delete(COPIES).where(COPIES.c.remote == remote, COPIES.c.list_id == list_id))
+        if rows.kinds:
+            kind = update(LISTS).where(LISTS.c.id == bindparam("list_id")).values(kind=bindparam("to"))
+            self._connection.execute(kind, rows.kinds)
+        # No upsert: a link that another transaction made first must stop this one, or its list would lose the copy.
+        self._insert(LINKS, rows.links)
+        self._upsert(WANTED, rows.wanted)
+        self._upsert(COPIES, rows.copies)
+        self._upsert(MEMBERS, rows.members)
+
+    def drop(self, list_id: int, into: int) -> None:
+        """See `Tx.drop`."""
+        self.write_notes()
+        for ledger in (CHANGES, ATTEMPTS):
+            self._connection.execute(update(ledger).where(ledger.c.list_id == list_id).values(list_id=into))
+        self._connection.execute(delete(LISTS).where(LISTS.c.id == list_id))
+
+    def due(self, remote: str, limit: int) -> list[int]:
+        """See `Tx.due`. Lists that another transaction holds are skipped, not waited for."""
+        query = (
+            select(COPIES.c.list_id)
+            .join(LISTS, LISTS.c.id == COPIES.c.list_id)
+            .where(*self._ready(remote))
+            .order_by(COPIES.c.tries > 0, COPIES.c.due_at, COPIES.c.list_id)
+            .limit(limit)
+            .with_for_update(of=LISTS, skip_locked=True)
+        )
+        return list(self._connection.execute(query).scalars())
+
+    def count_due(self, remote: str, limit: int) -> DueCount:
+        """See `Tx.count_due`."""
+        ready = select(COPIES.c.tries).where(*self._ready(remote)).limit(limit).subquery()
+        live, retry = self._connection.execute(
+            select(
+                func.coalesce(func.sum(case((ready.c.tries == 0, 1), else_=0)), 0),
+                func.coalesce(func.sum(case((ready.c.tries > 0, 1), else_=0)), 0),
+            )
+        ).one()
+        lease = COPIES.c.lease_until
+        next_look = case((or_(lease.is_(None), lease <= COPIES.c.due_at), COPIES.c.due_at), else_=lease)
+        waiting = select(func.min(next_look)).where(
+            COPIES.c.remote == remote, _is_due(), or_(COPIES.c.due_at > self.now, lease > self.now)
+        )
+        return DueCount(live, retry, self._connection.execute(waiting).scalar())
+
+    def note(self, list_id: int, changes: Sequence[Change]) -> None:
+        """See `Tx.note`."""
+        self._notes += [_change_row(list_id, change, self.now) for change in changes]
+
+    def write_notes(self) -> None:
+        """The changes of all lists in one statement: at the end, or before rows of the ledger move."""
+        self._insert(CHANGES, self._notes)
+        self._notes = []
+
+    def attempted(self, attempts: Sequence[Attempt]) -> None:
+        """See `Tx.attempted`."""
+        self._insert(ATTEMPTS, [_attempt_row(one) for one in attempts])
+
+    def reject(self, rejects: Sequence[Reject]) -> None:
+        """See `Tx.reject`."""
+        if not rejects:
+            return
+        rows = [
+            {
+                "entry_id": one.entry_id,
+                "received_at": self.now,
+                "reason": one.reason[:1000],
+                # PostgreSQL stores no NUL in text.
+                "event": one.event.replace("\x00", "\N{SYMBOL FOR NULL}"),
+            }
+            for one in rejects
+        ]
+        self._connection.execute(self._insert_of(REJECTS).on_conflict_do_nothing(index_elements=["entry_id"]), rows)
+
+    def remote_state(self, remote: str) -> RemoteState:
+        """See `Tx.remote_state`."""
+        row = self._connection.execute(select(REMOTES).where(REMOTES.c.name == remote)).one_or_none()
+        return RemoteState(row.paused, row.cause, row.next_step, row.since) if row else RemoteState()
+
+    def set_remote_state(self, remote: str, state: RemoteState) -> None:
+        """See `Tx.set_remote_state`."""
+        row = {
+            "name": remote,
+            "paused": state.paused,
+            "cause": state.cause[:600],
+            "next_step": state.next_step[:600],
+            "since": state.since,
+        }
+        self._upsert(REMOTES, [row])
+
+    # -- below here: how
+
+    def _clock(self) -> datetime:
+        # SQLite's clock is this machine's clock; PostgreSQL's is asked, because workers live on many machines.
+        if not self._postgres:
+            return datetime.now(UTC)
+        now: datetime = self._connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return now.astimezone(UTC)
+
+    def _among(self, query: Select[Any], column: Any, values: Collection[Any], **binds: Any) -> Sequence[Any]:
+        """Rows whose `column` is one of `values`: one bound array, so the statement is compiled once for any number."""
+        if self._postgres:
+            query = query.where(column == func.any(bindparam("among", type_=postgresql.ARRAY(column.type))))
+            return self._connection.execute(query, {"among": list(values), **binds}).all()
+        each = func.json_each(bindparam("among", type_=sqlite.JSON())).table_valued("value")
+        query = query.where(column.in_(select(each.c.value)))
+        return self._connection.execute(query, {"among": list(values), **binds}).all()
+
+    def _members(
+        self, ids: Collection[int], asked: Mapping[int, Collection[str] | Every]
+    ) -> dict[int, dict[str, Member]]:
+        known: dict[int, dict[str, Member]] = {}
+
+        def take(rows: Sequence[Any]) -> None:
+            for row in rows:
+                known.setdefault(row.list_id, {})[row.member] = codec.read_member(row)
+
+        take(self._among(select(MEMBERS).where(MEMBERS.c.differs), MEMBERS.c.list_id, ids))
+        whole = [number for number, names in asked.items() if names is Every.MEMBER]
+        if whole:
+            take(self._among(select(MEMBERS), MEMBERS.c.list_id, whole))
+        named = [(number, name) for number, names in asked.items() if names is not Every.MEMBER for name in names]
+        if named:
+            take(self._named(named))
+        return known
+
+    def _named(self, pairs: Sequence[tuple[int, str]]) -> Sequence[Any]:
+        """Rows of these members of these lists, in one statement for any number of them."""
+        if self._postgres:
+            arrays = (bindparam("numbers", type_=postgresql.ARRAY(BigInteger)), bindparam("names", type_=_TEXTS))
+            pair = func.unnest(*arrays).table_valued("number", "name").render_derived()
+            values: dict[str, Any] = {"numbers": [n for n, _ in pairs], "names": [name for _, name in pairs]}
+            mine = (MEMBERS.c.list_id == pair.c.number) & (MEMBERS.c.member == pair.c.name)
+        else:
+            pair = func.json_each(bindparam("pairs", type_=sqlite.JSON())).table_valued("value")
+            values = {"pairs": [list(one) for one in pairs]}
+            number, name = (func.json_extract(pair.c.value, place) for place in ("$[0]", "$[1]"))
+            mine = (MEMBERS.c.list_id == number) & (MEMBERS.c.member == name)
+        return self._connection.execute(select(MEMBERS).join(pair, mine), values).all()
+
+    def _ready(self, remote: str) -> tuple[Any, ...]:
+        free = or_(COPIES.c.lease_until.is_(None), COPIES.c.lease_until <= self.now)
+        return COPIES.c.remote == remote, _is_due(), COPIES.c.due_at <= self.now, free
+
+    def _insert(self, table: Table, rows: Rows) -> None:
+        if rows:
+            self._connection.execute(table.insert(), rows)
+
+    def _insert_of(self, table: Table) -> Any:
+        return (postgresql if self._postgres else sqlite).insert(table)
+
+    def _upsert(self, table: Table, rows: Rows) -> None:
+        if not rows:
+            return
+        statement = self._insert_of(table)
+        keys = [column.name for column in table.primary_key]
+        rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), rows)
+
+
+class _Written:
+    """Rows that differ between lists before and after."""
+
+    def __init__(self) -> None:
+        self.kinds: Rows = []
+        self.links: Rows = []
+        self.wanted: Rows = []
+        self.copies: Rows = []
+        self.members: Rows = []
+        self.unlinked: list[tuple[str, str, int]] = []
+
+    def add(self, before: LeadList, after: LeadList, now: datetime) -> None:
+        number = after.id
+        if after.kind is not before.kind and after.kind is not None:
+            self.kinds.append({"list_id": number, "to": after.kind.value})
+        if after.wanted != before.wanted:
+            self.wanted.append({"list_id": number, "fields": codec.wanted_document(after.wanted)})
+        self._add_copies(before, after, now)
+        for name, member in after.members.items():
+            if before.members.get(name) != member:
+                self.members.append(codec.member_row(number, name, member))
+
+    def _add_copies(self, before: LeadList, after: LeadList, now: datetime) -> None:
+        number = after.id
+        for remote, copy in after.copies.items():
+            old = before.copies.get(remote)
+            if old is None or old.remote_id != copy.remote_id:
+                self.links.append({"remote": remote, "remote_id": copy.remote_id, "list_id": number, "linked_at": now})
+            if old is not copy and old != copy:
+                self.copies.append(codec.copy_row(number, copy))
+        for remote, copy in before.copies.items():
+            if remote not in after.copies or after.copies[remote].remote_id != copy.remote_id:
+                self.unlinked.append((remote, copy.remote_id, number))
+
+
+def _is_due() -> Any:
+    # Spelled as in the partial index, or the planners do not use it.
+    return text("copies.standing = 'due'")
+
+
+def _may_repeat(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) in _REPEATABLE or isinstance(error, IntegrityError)
+
+
+def _change_row(list_id: int, change: Change, now: datetime) -> dict[str, Any]:
+    return {
+        "list_id": list_id,
+        "at": now,
+        "kind": change.kind.value,
+        "field": change.field and change.field.value,
+        "old": change.old,
+        "new": change.new,
+        "origin": change.origin,
+        "stamp": change.stamp.time,
+        "sequence": None if change.stamp.sequence is None else str(change.stamp.sequence),
+        "cause": change.cause[:600],
+    }
+
+
+def _attempt_row(one: Attempt) -> dict[str, Any]:
+    return {
+        "list_id": one.list_id,
+        "remote": one.remote,
+        "action": one.action,
+        "lane": one.lane,
+        "at": one.at,
+        "sent": one.sent,
+        "status": one.status,
+        "outcome": one.outcome,
+        "note": one.note[:600],
+        "duration_ms": one.duration_ms,
+        "lag_ms": one.lag_ms,
+    }

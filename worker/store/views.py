@@ -1,0 +1,373 @@
+"""Views: what people ask of the store. Read by `worker.documents`, for the CLI and the web.
+
+Each question is answered from one snapshot, takes no locks and writes nothing. Lists come in pages: at most
+`limit` rows after a key, one more when there is a next page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, and_, case, delete, func, or_, select, text
+from sqlalchemy.exc import DBAPIError
+
+from models.lead_list import Field, Kind, Stamp, Standing, Waiting
+from models.ledger import Attempt, Change, ChangeKind
+from worker.ports import RemoteKey, RemoteState
+from worker.store.database import explain
+from worker.store.sql import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Copies of one remote that stand and wait alike."""
+
+    remote: str
+    standing: Standing
+    waiting: Waiting | None
+    copies: int
+    #: How many of them are being pushed at this moment.
+    in_flight: int
+    #: Since when the first of them has not been in sync.
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """All copies, each in exactly one group."""
+
+    lists: int
+    groups: tuple[Group, ...]
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedCopy:
+    """One copy in a list of lists."""
+
+    remote: str
+    remote_id: str
+    standing: Standing
+    waiting: Waiting | None
+    in_flight: bool
+    since: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """One lead list in a list of lists."""
+
+    id: int
+    name: str | None
+    kind: Kind | None
+    copies: list[ListedCopy] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParkedCopy:
+    """One copy that only a person can move on."""
+
+    list_id: int
+    remote: str
+    remote_id: str
+    name: str | None
+    cause: str
+    next_step: str
+    since: datetime | None
+
+    @property
+    def key(self) -> tuple[int, str]:
+        """Where it stands in the order of pages."""
+        return self.list_id, self.remote
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedFilter:
+    """Which parked copies are meant; everything that is given must hold."""
+
+    remote: str | None = None
+    #: Part of the cause, in any case.
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RejectedEntry:
+    """One entry of the stream that could not be taken in."""
+
+    id: int
+    received_at: datetime
+    reason: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One row of a list's history."""
+
+    at: datetime
+    entry: Change | Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class MemberCounts:
+    """How many members are wanted, and how many each remote last showed."""
+
+    wanted: int
+    shown: dict[str, int]
+
+
+class Views:
+    """Opens snapshots of one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        snapshot: dict[str, Any] = {"reads_only": True}
+        if engine.dialect.name == "postgresql":
+            snapshot |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._engine = engine.execution_options(**snapshot)
+
+    def look(self, question: Callable[[View], T]) -> T:
+        """Answer `question` from one snapshot. Raises as `Store.run` does."""
+        try:
+            with self._engine.begin() as connection:
+                return question(View(connection))
+        except DBAPIError as error:
+            raise explain(error, self._engine) from None
+
+    def close(self) -> None:
+        """Hang up."""
+        self._engine.dispose()
+
+
+class SqlRejects:
+    """Implements `worker.sync.operate.Rejects`: what it takes to put rejected events back into the stream."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def events(self, ids: Collection[int]) -> dict[int, str]:
+        """See `Rejects.events`."""
+        return self._run(lambda tx: {row.id: row.event for row in tx.execute(select(REJECTS).where(_one_of(ids)))})
+
+    def forget(self, ids: Collection[int]) -> None:
+        """See `Rejects.forget`."""
+        self._run(lambda tx: tx.execute(delete(REJECTS).where(_one_of(ids))))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._engine.dispose()
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            raise explain(error, self._engine) from None
+
+
+class View:
+    """One snapshot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def tally(self) -> Tally:
+        """How all copies stand. One statement, so the numbers always add up."""
+        now = self._now()
+        lists = select(func.count(COPIES.c.list_id.distinct())).scalar_subquery()
+        query = select(
+            COPIES.c.remote,
+            COPIES.c.standing,
+            COPIES.c.waiting,
+            func.count().label("copies"),
+            func.sum(case((COPIES.c.lease_until > now, 1), else_=0)).label("in_flight"),
+            func.min(COPIES.c.since).label("since"),
+            lists.label("lists"),
+        ).group_by(COPIES.c.remote, COPIES.c.standing, COPIES.c.waiting)
+        rows = self._connection.execute(query).all()
+        groups = (
+            Group(
+                remote=row.remote,
+                standing=Standing(row.standing),
+                waiting=_waiting(row.waiting),
+                copies=row.copies,
+                in_flight=row.in_flight,
+                since=row.since,
+            )
+            for row in rows
+        )
+        return Tally(rows[0].lists if rows else 0, tuple(groups), now)
+
+    def remote_states(self) -> dict[str, RemoteState]:
+        """What people and lost credentials decided about remotes; those nobody spoke of are not named."""
+        rows = self._connection.execute(select(REMOTES))
+        return {row.name: RemoteState(row.paused, row.cause, row.next_step, row.since) for row in rows}
+
+    def lists(self, standings: Collection[Standing], limit: int, after: int = 0) -> list[Listed]:
+        """Lead lists in the order of their numbers; with `standings`, those with a copy that stands so."""
+        some = select(COPIES.c.list_id)
+        if standings:
+            some = some.where(COPIES.c.standing.in_([standing.value for standing in standings]))
+        query = (
+            select(LISTS.c.id, LISTS.c.kind, _name())
+            .outerjoin(WANTED, WANTED.c.list_id == LISTS.c.id)
+            .where(LISTS.c.id > after, LISTS.c.id.in_(some))
+            .order_by(LISTS.c.id)
+            .limit(limit + 1)
+        )
+        found = {
+            row.id: Listed(id=row.id, name=row.name, kind=Kind(row.kind) if row.kind else None)
+            for row in self._connection.execute(query)
+        }
+        for number, copy in self._copies(found):
+            found[number].copies.append(copy)
+        return list(found.values())
+
+    def parked(self, which: ParkedFilter, limit: int, after: tuple[int, str] = (0, "")) -> list[ParkedCopy]:
+        """Parked copies in the order of their lists."""
+        number, remote = after
+        query = (
+            select(COPIES.c.list_id, COPIES.c.remote, LINKS.c.remote_id, _name(), COPIES.c.parked, COPIES.c.since)
+            .join(LINKS, _same(LINKS))
+            .outerjoin(WANTED, WANTED.c.list_id == COPIES.c.list_id)
+            .where(*_parked(which))
+            .where(or_(COPIES.c.list_id > number, and_(COPIES.c.list_id == number, COPIES.c.remote > remote)))
+            .order_by(COPIES.c.list_id, COPIES.c.remote)
+            .limit(limit + 1)
+        )
+        return [
+            ParkedCopy(
+                list_id=row.list_id,
+                remote=row.remote,
+                remote_id=row.remote_id,
+                name=row.name,
+                cause=row.parked["cause"],
+                next_step=row.parked["next_step"],
+                since=row.since,
+            )
+            for row in self._connection.execute(query)
+        ]
+
+    def parked_keys(self, which: ParkedFilter) -> list[RemoteKey]:
+        """All parked copies that are meant."""
+        query = select(LINKS.c.remote, LINKS.c.remote_id).join(COPIES, _same(LINKS)).where(*_parked(which))
+        rows = self._connection.execute(query.order_by(COPIES.c.list_id, COPIES.c.remote))
+        return [(row.remote, row.remote_id) for row in rows]
+
+    def rejects(self, limit: int, after: int = 0) -> list[RejectedEntry]:
+        """Entries that could not be taken in, oldest first."""
+        query = select(REJECTS).where(REJECTS.c.id > after).order_by(REJECTS.c.id).limit(limit + 1)
+        return [
+            RejectedEntry(id=row.id, received_at=row.received_at, reason=row.reason, event=row.event)
+            for row in self._connection.execute(query)
+        ]
+
+    def reject_ids(self) -> list[int]:
+        """The numbers of all of them."""
+        return list(self._connection.execute(select(REJECTS.c.id).order_by(REJECTS.c.id)).scalars())
+
+    def history(self, list_id: int, limit: int) -> list[Past]:
+        """The last `limit` changes and attempts, newest last."""
+        changes, attempts = (self._last(table, list_id, limit) for table in (CHANGES, ATTEMPTS))
+        past = [Past(row.at, _attempt(row)) for row in attempts] + [Past(row.at, _change(row)) for row in changes]
+        return sorted(past, key=lambda one: one.at)[-limit:]
+
+    def members(self, list_id: int, remotes: Sequence[str]) -> MemberCounts:
+        """Counted by the database: a list may have a million."""
+        shown = [_count_where(MEMBERS.c.seen[(remote, 0)].as_boolean()) for remote in remotes]
+        query = select(_count_where(MEMBERS.c.wanted), *shown).where(MEMBERS.c.list_id == list_id)
+        wanted, *counts = self._connection.execute(query).one()
+        return MemberCounts(wanted, dict(zip(remotes, counts, strict=True)))
+
+    def _copies(self, ids: Iterable[int]) -> Iterable[tuple[int, ListedCopy]]:
+        now = self._now()
+        query = (
+            select(COPIES, LINKS.c.remote_id)
+            .join(LINKS, _same(LINKS))
+            .where(COPIES.c.list_id.in_(ids))
+            .order_by(COPIES.c.list_id, COPIES.c.remote)
+        )
+        for row in self._connection.execute(query):
+            yield (
+                row.list_id,
+                ListedCopy(
+                    remote=row.remote,
+                    remote_id=row.remote_id,
+                    standing=Standing(row.standing),
+                    waiting=_waiting(row.waiting),
+                    in_flight=row.lease_until is not None and row.lease_until > now,
+                    since=row.since,
+                ),
+            )
+
+    def _last(self, table: Table, list_id: int, limit: int) -> Sequence[Any]:
+        query = select(table).where(table.c.list_id == list_id).order_by(table.c.id.desc()).limit(limit)
+        return self._connection.execute(query).all()[::-1]
+
+    def _now(self) -> datetime:
+        """The clock that leases are measured with (see `SqlTx`)."""
+        if self._connection.dialect.name != "postgresql":
+            return datetime.now(UTC)
+        now: datetime = self._connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        return now.astimezone(UTC)
+
+
+def _one_of(ids: Collection[int]) -> Any:
+    return REJECTS.c.id.in_(ids)
+
+
+def _same(table: Table) -> Any:
+    return and_(table.c.list_id == COPIES.c.list_id, table.c.remote == COPIES.c.remote)
+
+
+def _name() -> Any:
+    return WANTED.c.fields[(Field.NAME.value, 0)].as_string().label("name")
+
+
+def _parked(which: ParkedFilter) -> list[Any]:
+    conditions = [COPIES.c.standing == Standing.PARKED.value]
+    if which.remote is not None:
+        conditions.append(COPIES.c.remote == which.remote)
+    if which.cause is not None:
+        conditions.append(COPIES.c.parked["cause"].as_string().icontains(which.cause, autoescape=True))
+    return conditions
+
+
+def _count_where(condition: Any) -> Any:
+    return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+
+def _waiting(word: str | None) -> Waiting | None:
+    return Waiting(word) if word else None
+
+
+def _change(row: Any) -> Change:
+    return Change(
+        kind=ChangeKind(row.kind),
+        field=Field(row.field) if row.field else None,
+        old=row.old,
+        new=row.new,
+        origin=row.origin,
+        stamp=Stamp(row.stamp, int(row.sequence) if row.sequence else None),
+        cause=row.cause,
+    )
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        list_id=row.list_id,
+        remote=row.remote,
+        action=row.action,
+        lane=row.lane,
+        at=row.at,
+        sent=row.sent,
+        status=row.status,
+        outcome=row.outcome,
+        note=row.note,
+        duration_ms=row.duration_ms,
+        lag_ms=row.lag_ms,
+    )

@@ -1,0 +1,1 @@
+"""The stream of events: on Redis, and its in-memory twin."""

@@ -1,0 +1,91 @@
+"""The in-memory twin of the Redis stream: one shared log, any number of consumers. Used by tests and simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from worker.ports import Entry, EntryId
+
+
+@dataclass
+class _Pending:
+    consumer: str
+    taken_at: float
+    deliveries: int
+
+
+@dataclass
+class Log:
+    """What the Redis server would hold. `now` is its clock, in seconds."""
+
+    now: Callable[[], float]
+    entries: dict[EntryId, bytes] = field(default_factory=dict)
+    pending: dict[EntryId, _Pending] = field(default_factory=dict)
+    #: Number of the newest entry handed to anybody.
+    delivered: int = 0
+    added: int = 0
+
+    def add(self, event: bytes) -> EntryId:
+        """XADD."""
+        self.added += 1
+        entry_id = EntryId(f"{self.added}-0")
+        self.entries[entry_id] = event
+        return entry_id
+
+
+class MemoryStream:
+    """Implements `Stream` for one consumer of a log."""
+
+    def __init__(self, log: Log, consumer: str) -> None:
+        self._log, self._consumer = log, consumer
+
+    async def read(self, count: int) -> list[Entry]:
+        """See `Stream.read`."""
+        fresh = [i for i in self._log.entries if _number(i) > self._log.delivered][:count]
+        for entry_id in fresh:
+            self._log.delivered = _number(entry_id)
+            self._log.pending[entry_id] = _Pending(self._consumer, self._log.now(), 1)
+        return [self._entry(i) for i in fresh]
+
+    async def unfinished(self, count: int) -> list[Entry]:
+        """See `Stream.unfinished`."""
+        return self._again([i for i, p in self._log.pending.items() if p.consumer == self._consumer][:count])
+
+    async def take_over(self, count: int, idle_s: float) -> list[Entry]:
+        """See `Stream.take_over`."""
+        idle = [i for i, p in self._log.pending.items() if self._log.now() - p.taken_at >= idle_s]
+        return self._again(idle[:count])
+
+    async def ack(self, ids: Sequence[EntryId]) -> None:
+        """See `Stream.ack`."""
+        for entry_id in ids:
+            self._log.pending.pop(entry_id, None)
+
+    async def forgive(self, entries: Sequence[Entry]) -> None:
+        """See `Stream.forgive`."""
+        for entry in entries:
+            if entry.id in self._log.pending:
+                self._log.pending[entry.id].deliveries = entry.deliveries - 1
+
+    async def trim(self) -> int:
+        """See `Stream.trim`."""
+        needed = min((_number(i) for i in self._log.pending), default=self._log.delivered + 1)
+        gone = [i for i in self._log.entries if _number(i) < needed]
+        for entry_id in gone:
+            del self._log.entries[entry_id]
+        return len(gone)
+
+    def _again(self, ids: list[EntryId]) -> list[Entry]:
+        for entry_id in ids:
+            pending = self._log.pending[entry_id]
+            pending.consumer, pending.taken_at = self._consumer, self._log.now()
+            pending.deliveries += 1
+        return [self._entry(i) for i in ids]
+
+    def _entry(self, entry_id: EntryId) -> Entry:
+        return Entry(entry_id, self._log.entries.get(entry_id), self._log.pending[entry_id].deliveries)
+
+
+def _number(entry_id: EntryId) -> int:
+    return int(entry_id.partition("-")[0])

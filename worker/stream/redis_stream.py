@@ -1,0 +1,159 @@
+"""The stream on Redis: one consumer of one group. Used by intake; `publish` by whoever adds events.
+
+Commands of Redis 7.0 only, so that Redis, Valkey and the embedded server all pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from worker.errors import RedisAway
+from worker.ports import Entry, EntryId
+
+T = TypeVar("T")
+
+#: The one field of an entry.
+FIELD = "event"
+
+
+class RedisStream:
+    """Implements `Stream`. `consumer` is stable over restarts, so a restarted worker finds its own unfinished entries.
+
+    The client must not decode answers, and must not retry by itself: a repeated XREADGROUP takes entries twice.
+    """
+
+    def __init__(self, redis: Redis, *, stream: str, group: str, consumer: str) -> None:
+        self._redis = redis
+        self._stream, self._group, self._consumer = stream, group, consumer
+
+    async def read(self, count: int) -> list[Entry]:
+        """See `Stream.read`."""
+        return [Entry(i, e) for i, e in await self._read_group(">", count)]
+
+    async def unfinished(self, count: int) -> list[Entry]:
+        """See `Stream.unfinished`. Reading them again counts as a delivery, before the try."""
+        return await self._counted(await self._read_group("0", count))
+
+    async def take_over(self, count: int, idle_s: float) -> list[Entry]:
+        """See `Stream.take_over`."""
+        cursor, idle_ms = "0-0", int(idle_s * 1000)
+        while True:
+            # One call looks at ten entries for each that it may take; idle ones can stand further behind.
+            claim = self._redis.xautoclaim(
+                self._stream, self._group, self._consumer, min_idle_time=idle_ms, start_id=cursor, count=count
+            )
+            answer = await self._call(claim)
+            if not answer:
+                return []
+            cursor = _text(answer[0])
+            if answer[1] or cursor == "0-0":
+                return await self._counted(_entries(answer[1]))
+
+    async def ack(self, ids: Sequence[EntryId]) -> None:
+        """See `Stream.ack`."""
+        if ids:
+            await self._call(self._redis.xack(self._stream, self._group, *ids))
+
+    async def forgive(self, entries: Sequence[Entry]) -> None:
+        """See `Stream.forgive`. Entries that were acknowledged meanwhile are not touched."""
+        for deliveries in sorted({entry.deliveries for entry in entries}):
+            ids: list[Any] = [entry.id for entry in entries if entry.deliveries == deliveries]
+            claim = self._redis.xclaim(
+                self._stream, self._group, self._consumer, 0, ids, retrycount=deliveries - 1, justid=True
+            )
+            await self._call(claim)
+
+    async def trim(self) -> int:
+        """See `Stream.trim`. Never by MAXLEN: that also removes what nobody has read."""
+        groups = await self._call(self._redis.xinfo_groups(self._stream))
+        oldest_needed = [await self._oldest_needed(_text(group["name"]), group) for group in groups]
+        if not oldest_needed:
+            return 0
+        keep_from = min(oldest_needed, key=_order)
+        trimmed = self._redis.xtrim(self._stream, minid=keep_from, approximate=True)
+        return int(await self._call(trimmed))
+
+    async def waiting(self) -> int:
+        """Entries that nobody has taken yet, or took and has not acknowledged."""
+        for group in await self._call(self._redis.xinfo_groups(self._stream)):
+            if _text(group["name"]) == self._group:
+                # After entries were deleted by hand Redis cannot count the lag: then somebody had better look.
+                untaken = 1 if group["lag"] is None else int(group["lag"])
+                return untaken + int(group["pending"])
+        return int(await self._call(self._redis.xlen(self._stream)))  # nobody ever read it
+
+    async def _oldest_needed(self, name: str, group: Mapping[str, Any]) -> str:
+        """The smallest id that this group still needs: its oldest unacknowledged one, or the first it has not read."""
+        pending = await self._call(self._redis.xpending(self._stream, name))
+        if pending["pending"]:
+            return _text(pending["min"])
+        time, _, sequence = _text(group["last-delivered-id"]).partition("-")
+        return f"{time}-{int(sequence) + 1}"
+
+    async def _read_group(self, start: str, count: int) -> list[tuple[EntryId, bytes | None]]:
+        answer = await self._call(
+            self._redis.xreadgroup(self._group, self._consumer, {self._stream: start}, count=count)
+        )
+        return [entry for entries in _batches(answer) for entry in _entries(entries)]
+
+    async def _counted(self, entries: list[tuple[EntryId, bytes | None]]) -> list[Entry]:
+        """With how often each was handed out: an entry that kills its worker is known by that."""
+        if not entries:
+            return []
+        pending = await self._call(
+            self._redis.xpending_range(
+                self._stream,
+                self._group,
+                min=entries[0][0],
+                max=entries[-1][0],
+                count=len(entries) * 4,
+                consumername=self._consumer,
+            )
+        )
+        times = {_text(one["message_id"]): int(one["times_delivered"]) for one in pending}
+        return [Entry(i, e, times.get(i, 2)) for i, e in entries]
+
+    async def _call(self, command: Awaitable[T]) -> Any:
+        try:
+            return await command
+        except ResponseError as error:
+            if "NOGROUP" not in str(error) and "no such key" not in str(error):
+                raise RedisAway(f"Redis refused: {str(error).split(' ', 1)[0]}") from None
+            await self._make_group()
+            return []
+        except RedisError as error:
+            raise RedisAway(f"Redis cannot be reached ({type(error).__name__}); is it running?") from None
+
+    async def _make_group(self) -> None:
+        """From the very first entry: events that were added before leadsync first started count too."""
+        try:
+            await self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise RedisAway(f"Redis refused: {str(error).split(' ', 1)[0]}") from None
+
+
+def _batches(answer: Any) -> Iterable[Any]:
+    """The entries of each stream: redis-py gives RESP3's as a map to lists of them, RESP2's as a list of pairs."""
+    if isinstance(answer, dict):
+        return [entries for batches in answer.values() for entries in batches]
+    return [entries for _, entries in answer or ()]
+
+
+def _entries(raw: Any) -> list[tuple[EntryId, bytes | None]]:
+    """(id, event); an entry that was trimmed away while unfinished has no fields left."""
+    field = FIELD.encode()
+    return [(EntryId(_text(entry_id)), fields.get(field) if fields else None) for entry_id, fields in raw]
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    time, _, sequence = entry_id.partition("-")
+    return int(time), int(sequence or 0)

@@ -1,0 +1,262 @@
+"""Push: bring the due copies of one remote to wanted, by the fewest calls, many in flight at once.
+
+Called by the Celery task, the CLI and the simulation. A round waits for what has ended and for tickets of the
+rate budget, then settles and claims in one transaction and sends what was claimed. Each claimed copy makes one
+step: it is read, or it is patched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from models.lead_list import Copy, Intent, LeadList, Standing
+from models.observation import Evidence
+from models.outcome import Done, Outcome
+from models.patch import Patch
+from worker.engine.plan import plan, restand
+from worker.engine.rules import Rules
+from worker.errors import RedisAway
+from worker.limits.base import Ending, Grant, Report
+from worker.ports import Clock, Connector, DueCount, Lane, Store, Tx
+from worker.remotes.base import Wire
+from worker.remotes.line import Line, Tickets
+from worker.sync.settle import Claim, Flown, abandon, land, outcome_of
+
+#: Answers that arrive within this time share a transaction.
+_GATHER_S = 0.004
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One remote and all that is needed to call it. One per process and remote."""
+
+    connector: Connector
+    wire: Wire
+    tickets: Tickets
+    max_in_flight: int
+    timeout_s: float
+    late_write_s: float
+
+    @property
+    def deadline_s(self) -> float:
+        """All requests of one claim together, waiting for a second ticket included."""
+        return 2 * self.timeout_s
+
+    @property
+    def lease_s(self) -> float:
+        """Longer than the deadline, by what writing the outcome may take."""
+        return self.deadline_s + 5
+
+
+@dataclass(slots=True)
+class Pushed:
+    """What a push did, for the log and for deciding whether to come back."""
+
+    calls: int = 0
+    patched: int = 0
+    #: What is left, as of the last look.
+    due: DueCount = field(default_factory=DueCount)
+
+
+async def push(
+    door: Door,
+    store: Store,
+    rules: Rules,
+    clock: Clock,
+    *,
+    for_s: float,
+    spread: Callable[[], float] = random.random,
+) -> Pushed:
+    """Push until nothing of this remote is due, or `for_s` seconds are over; then wait for what is in flight."""
+    return await _Push(door, store, rules, clock, clock.monotonic() + for_s, spread).run()
+
+
+class _Push:
+    def __init__(
+        self, door: Door, store: Store, rules: Rules, clock: Clock, until: float, spread: Callable[[], float]
+    ) -> None:
+        self._door, self._store, self._rules, self._clock = door, store, rules, clock
+        self._until, self._spread = until, spread
+        self._flights: set[asyncio.Task[Flown]] = set()
+        self._asking: asyncio.Task[Grant] | None = None
+        self._away: RedisAway | None = None
+        self._done = Pushed()
+
+    async def run(self) -> Pushed:
+        try:
+            await self._round([], ())
+            while self._flights or self._more():
+                self._ask()
+                await self._something_happened()
+                landed = self._landed()
+                # With the new room, so that settling and claiming share a transaction.
+                self._ask()
+                await self._round(landed, await self._granted())
+        finally:
+            await self._stop_asking()
+            if self._flights:  # the database went away: their leases end by themselves, and they are looked at first
+                await asyncio.wait(self._flights)
+            await self._door.tickets.flush()
+        if self._away is not None:
+            raise self._away
+        return self._done
+
+    def _more(self) -> bool:
+        due = self._done.due
+        return self._clock.monotonic() < self._until and due.live + due.retry > 0
+
+    def _ask(self) -> None:
+        """Keep one request for tickets open while there is something to send and room to send it."""
+        room, due = self._door.max_in_flight - len(self._flights), self._done.due
+        if self._asking is None and room > 0 and self._more():
+            lane, want = (Lane.LIVE, due.live) if due.live else (Lane.RETRY, due.retry)
+            left_s = self._until - self._clock.monotonic()
+            asking = self._door.tickets.take(lane, min(room, want), patience_s=left_s)
+            self._asking = asyncio.ensure_future(asking)
+
+    async def _something_happened(self) -> None:
+        waiting: set[asyncio.Task[Flown] | asyncio.Task[Grant]] = {*self._flights}
+        if self._asking:
+            waiting.add(self._asking)
+        if not waiting:
+            return
+        done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if done.isdisjoint({self._asking}) and self._flights - done:
+            await self._clock.sleep(_GATHER_S)
+
+    def _landed(self) -> list[Flown]:
+        ended = {flight for flight in self._flights if flight.done()}
+        self._flights -= ended
+        return [flight.result() for flight in ended]
+
+    async def _granted(self) -> tuple[str, ...]:
+        if self._asking is None:
+            return ()
+        await asyncio.wait({self._asking}, timeout=_GATHER_S)
+        if not self._asking.done():
+            return ()
+        asking, self._asking = self._asking, None
+        try:
+            grant = asking.result()
+        except RedisAway as error:
+            # Nothing new goes out. What is in flight still lands, and then the error is raised.
+            self._away, self._until = error, min(self._until, self._clock.monotonic())
+            return ()
+        if not grant.tickets:
+            # Spent, backing off or broken for longer than this push goes on: the copies stay due.
+            self._until = min(self._until, self._clock.monotonic())
+        return grant.tickets
+
+    async def _round(self, landed: list[Flown], tickets: tuple[str, ...]) -> None:
+        claims: list[Claim] = []
+        try:
+            claims = await self._store.run(lambda tx: self._settle_and_claim(tx, landed, len(tickets)))
+        finally:
+            self._unused(tickets[len(claims) :])
+        for claim, ticket in zip(claims, tickets, strict=False):
+            self._flights.add(asyncio.ensure_future(self._fly(claim, ticket)))
+        self._done.calls += len(claims)
+        self._done.patched += sum(isinstance(one.outcome, Done) and one.claim.patch is not None for one in landed)
+
+    def _settle_and_claim(self, tx: Tx, landed: list[Flown], tickets: int) -> list[Claim]:
+        door = self._door
+        if landed:
+            land(tx, landed, self._rules, late_write_s=door.late_write_s)
+        if tx.remote_state(door.connector.name).paused:
+            self._done.due = DueCount()
+            return []
+        claims, touched = claim(tx, door, self._rules, tickets) if tickets else ([], 0)
+        if tickets and not touched:
+            self._done.due = DueCount()  # another worker has them in hand; asking again would only spin
+        else:
+            self._done.due = tx.count_due(door.connector.name, door.max_in_flight)
+        return claims
+
+    async def _fly(self, claim: Claim, ticket: str) -> Flown:
+        """One call for one copy. Never raises: what went wrong is an outcome."""
+        door, begun = self._door, self._clock.monotonic()
+        line = Line(
+            door.wire,
+            door.tickets,
+            claim.lane,
+            door.connector.error,
+            held=(ticket,),
+            patience_s=door.timeout_s,
+            now=self._clock.monotonic,
+        )
+        outcome: Outcome
+        with line:
+            try:
+                async with asyncio.timeout(door.deadline_s):
+                    outcome = await self._call(line, claim)
+            except Exception as error:  # noqa: BLE001 - `outcome_of` decides, bugs included
+                outcome = outcome_of(error, claim, spread=self._spread())
+        status = line.last.status if line.last else None
+        return Flown(claim=claim, outcome=outcome, status=status, duration_s=self._clock.monotonic() - begun)
+
+    async def _call(self, line: Line, claim: Claim) -> Done:
+        connector, copy = self._door.connector, claim.copy
+        if claim.patch is None:
+            shown = await connector.get(line, copy.remote_id)
+            return Done(shown.on(copy.remote, evidence=Evidence.READ, asked_at=claim.at, cause="read"))
+        answer = await connector.patch(line, copy.remote_id, claim.kind, claim.patch)
+        if answer is None:
+            return Done(None)
+        return Done(answer.on(copy.remote, evidence=Evidence.ANSWER, asked_at=claim.at, cause="answer"))
+
+    async def _stop_asking(self) -> None:
+        """Tickets that were granted in this very moment go back too."""
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.cancel()
+            with suppress(asyncio.CancelledError, RedisAway):
+                self._unused((await asking).tickets)
+
+    def _unused(self, tickets: Iterable[str]) -> None:
+        for ticket in tickets:
+            self._door.tickets.give_back(Report(ticket=ticket, ending=Ending.UNSENT))
+
+
+def claim(tx: Tx, door: Door, rules: Rules, limit: int) -> tuple[list[Claim], int]:
+    """Take up to `limit` due copies for ourselves: lease, fence and the intent of each write are committed
+    before anything is sent (design rules 3 and 5). Answers with the claims, and how many copies were touched:
+    some turn out to need no call.
+    """
+    remote = door.connector.name
+    lists = tx.load(tx.due(remote, limit))
+    claims, changed = [], []
+    for lead_list in lists.values():
+        copy = lead_list.copies.get(remote)
+        if copy is None or not _free(copy, tx.now):
+            continue  # claimed by another between our look and our lock
+        after, claimed = _claim(lead_list, abandon(copy, door.late_write_s), door, rules, tx.now)
+        changed.append((lead_list, after))
+        if claimed:
+            claims.append(claimed)
+    tx.save(changed)
+    return claims, len(changed)
+
+
+def _free(copy: Copy, now: datetime) -> bool:
+    if copy.standing is not Standing.DUE or copy.due_at is None or copy.due_at > now:
+        return False
+    return copy.lease_until is None or copy.lease_until <= now
+
+
+def _claim(lead_list: LeadList, copy: Copy, door: Door, rules: Rules, now: datetime) -> tuple[LeadList, Claim | None]:
+    remote_rules = rules.remotes[copy.remote]
+    planned = plan(lead_list, copy, remote_rules, now)
+    patch = None if copy.look else planned.patch
+    if patch is not None and not patch:
+        # Nothing to say after all, or not yet: its standing is computed afresh.
+        lead_list = replace(lead_list, copies={**lead_list.copies, copy.remote: copy})
+        return restand(lead_list, rules, now), None
+    lease, intent = now + timedelta(seconds=door.lease_s), Intent(patch or Patch(), now)
+    leased = replace(copy, fence=copy.fence + 1, lease_until=lease, intent=intent, look=False)
+    claimed = Claim(list_id=lead_list.id, kind=lead_list.kind, copy=copy, fence=leased.fence, patch=patch, at=now)
+    return replace(lead_list, copies={**lead_list.copies, copy.remote: leased}), claimed

@@ -1,0 +1,136 @@
+"""Wiring: everything one process needs, made from settings after it was forked. Used by every entry point."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from typing import Any, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+from redis import Redis as SyncRedis
+from redis.asyncio import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry as SyncRetry
+
+from worker.clock import SystemClock
+from worker.embedded import embedded_redis
+from worker.limits.base import Window
+from worker.limits.budget import RedisBudget, budget_client
+from worker.limits.throttle import Throttle
+from worker.remotes.registry import Registry
+from worker.settings import Settings, load_settings
+from worker.store.database import open_database
+from worker.store.sql import SqlStore
+from worker.stream.redis_stream import RedisStream
+from worker.sync.push import Door
+
+T = TypeVar("T")
+
+#: The key prefix of everything leadsync keeps in Redis beside the stream.
+PREFIX = "leadsync"
+
+
+@dataclass
+class Runtime:
+    """Settings turned into ports. Lives as long as its process; nothing is connected before it is used."""
+
+    settings: Settings
+    redis_url: str
+
+    def __post_init__(self) -> None:
+        self.registry = Registry(self.settings)
+        self.clock = SystemClock()
+        self._runner = asyncio.Runner()
+        self._doors: dict[str, Door] = {}
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """On this process's one event loop: connections live on between tasks."""
+        return self._runner.run(work)
+
+    @cached_property
+    def store(self) -> SqlStore:
+        """The database."""
+        return SqlStore(open_database(self.settings.database_url))
+
+    @cached_property
+    def redis(self) -> Redis:
+        """A client that never sends a command twice by itself."""
+        return budget_client(self.redis_url)
+
+    @cached_property
+    def bells(self) -> SyncRedis:
+        """For ringing after the loop's work is done; Celery's own publishing is synchronous too."""
+        return SyncRedis.from_url(self.redis_url, retry=SyncRetry(NoBackoff(), 0), socket_timeout=5)
+
+    def stream(self, consumer: str) -> RedisStream:
+        """The stream of events, as that consumer."""
+        events = self.settings.events
+        return RedisStream(self.redis, stream=events.stream, group=events.group, consumer=consumer)
+
+    def budget(self, remote: str) -> RedisBudget:
+        """The rate budget that all workers share."""
+        settings = self.settings.remotes[remote]
+        windows = (
+            Window(limit=settings.requests_per_second, seconds=1.0),
+            Window(limit=settings.requests_per_minute, seconds=60.0),
+        )
+        # A call that never reports (its worker was killed, its outcome is unclear) may be counted late; held for
+        # as long as such a write can land, a few kills would stop a small budget for minutes.
+        return RedisBudget(self.redis, remote, windows, hold_s=2 * settings.timeout_s, prefix=PREFIX)
+
+    def door(self, remote: str) -> Door:
+        """One remote with all that is needed to call it."""
+        if remote not in self._doors:
+            settings = self.settings.remotes[remote]
+            self._doors[remote] = Door(
+                connector=self.registry.connector(remote),
+                wire=self.registry.wire(remote),
+                tickets=Throttle(self.budget(remote)),
+                max_in_flight=settings.max_in_flight,
+                timeout_s=settings.timeout_s,
+                late_write_s=self.settings.sync.late_write_s,
+            )
+        return self._doors[remote]
+
+    def close(self) -> None:
+        """Hang up everywhere."""
+        self.run(self._hang_up())
+        self._runner.close()
+        if "store" in self.__dict__:
+            self.store.close()
+
+    async def _hang_up(self) -> None:
+        await self.registry.close()
+        if "redis" in self.__dict__:
+            await self.redis.aclose()
+
+
+def broker_url(redis_url: str) -> str:
+    """The same Redis as Celery spells it."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{parts.path}?virtual_host={database}"
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[Runtime]:
+    """A runtime for one command. Without redis.url the embedded server is shared, or started meanwhile."""
+    with contextlib.ExitStack() as stack:
+        url = settings.redis.url or stack.enter_context(embedded_redis(settings.data_dir)).url
+        runtime = Runtime(settings, url)
+        stack.callback(runtime.close)
+        yield runtime
+
+
+@cache
+def process_runtime() -> Runtime:
+    """The runtime of a child process (Celery's children, doorbell, web). Its parent has set redis.url."""
+    settings = load_settings()
+    if settings.redis.url is None:
+        raise RuntimeError("a child process needs LEADSYNC_REDIS__URL; start it through the leadsync command")
+    return Runtime(settings, settings.redis.url)
