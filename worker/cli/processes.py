@@ -86,7 +86,7 @@ def beat() -> None:
 
 
 def web() -> None:
-    """Health checks over HTTP (webhooks and pages follow)."""
+    """Webhooks in, and health checks, over HTTP."""
     from worker.settings import load_settings
     from worker.web.server import serve
 

@@ -1,1 +1,1 @@
-"""The web process: health checks now; webhooks, JSON API and pages join them."""
+"""The web process: webhooks and health checks; JSON API and pages join them."""
