@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from models.lead_list import Abandoned, Member, Presence, Seen
+from models.lead_list import Member, Presence, Seen
 from models.observation import MembersSeen
-from tests.support.heart import at, delta, later, observation, shown_set, whole
+from models.patch import Patch
+from tests.support.heart import at, delta, observation, shown_set, whole
 from worker.engine.members import Merged, difference, merge
 
 FLOOR = Seen(None, at(0))
@@ -28,11 +29,11 @@ def news_from(
     known: dict[str, Member] | None = None,
     floor: Seen | None = FLOOR,
     takes: bool = True,
-    abandoned: Abandoned | None = None,
+    ours: Patch | None = None,
 ) -> Merged:
     """What news about membership does to the base."""
     known = BASE if known is None else known
-    return merge(known, floor, observation(remote, seconds), shown, takes=takes, abandoned=abandoned)
+    return merge(known, floor, observation(remote, seconds), shown, takes=takes, ours=ours)
 
 
 def wanted(merged: Merged) -> frozenset[str]:
@@ -132,10 +133,9 @@ def test_where_edits_do_not_count_only_the_copy_is_noted() -> None:
     assert (frozenset({"b"}), frozenset({"c"})) == difference(merged.members, "lance")
 
 
-def test_what_our_own_late_write_did_is_not_an_edit() -> None:
-    """Elements that an abandoned write of ours adds or removes are noted there, and wanted stays."""
-    late = Abandoned(None, later(120), frozenset({"c"}), frozenset({"b"}))
-    merged = news_from("lance", whole("a", "c", "d"), abandoned=late)
+def test_what_our_own_write_did_is_not_an_edit() -> None:
+    """Elements that a write of ours, in flight or given up, adds or removes are noted there, and wanted stays."""
+    merged = news_from("lance", whole("a", "c", "d"), ours=Patch({}, frozenset({"c"}), frozenset({"b"})))
     assert (frozenset({"a", "b", "d"}), frozenset({"a", "c", "d"})) == (
         wanted(merged),
         shown_set(merged.members, "lance"),

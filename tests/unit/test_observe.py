@@ -365,6 +365,16 @@ def test_the_echo_of_a_second_try_in_flight_does_not_prove_the_first() -> None:
     assert [NAME] == list(echoed.lead_list.copies["lance"].abandoned)
 
 
+@pytest.mark.parametrize("evidence", [Evidence.EVENT, Evidence.ANSWER])
+@pytest.mark.parametrize("policy", [Policy.AUTHORITY, Policy.NEWEST])
+def test_our_write_in_flight_does_not_undo_what_is_wanted_since(evidence: Evidence, policy: Policy) -> None:
+    """B is on its way to the CRM, and C comes from below: its answer and its echo are neither edit nor conflict."""
+    copy = replace(copy_of("crm", {NAME: "A"}), intent=Intent(Patch({NAME: "B"}), NOON))
+    before = list_of(copy, wanted={NAME: "C"}, origin="instantly")
+    observed = see(before, observation("crm", 9, {NAME: "B"}, evidence=evidence), rules_of({NAME: policy}))
+    assert ("B", "C", ()) == (name_in(observed, "crm"), wanted_name(observed), observed.changes)
+
+
 def test_fields_that_were_not_shown_stay() -> None:
     """A partial observation speaks of nothing else."""
     before = agreed_list("crm", "lance", name="A", owner="u1", enrichment=None)

@@ -13,6 +13,7 @@ from models.lead_list import Abandoned, Field, Spelling, Standing, Waiting
 from models.observation import Shown
 from tests.support.heart import NOON, later, remote_rules, rules_of
 from tests.support.world import LATE_WRITE_S, World, answers, applied, linked, lost
+from worker.engine.rules import Policy
 from worker.errors import RedisAway, RemoteDown
 from worker.limits.base import Ending
 from worker.ports import RemoteState, Tx
@@ -538,6 +539,34 @@ def test_a_change_during_a_flight_is_sent_after_it() -> None:
     run(scene)
 
 
+@pytest.mark.parametrize("policy", [Policy.AUTHORITY, Policy.NEWEST])
+@pytest.mark.parametrize("echo", [True, False])
+def test_a_second_edit_from_below_during_a_flight_to_the_top_stays(policy: Policy, echo: bool) -> None:  # noqa: FBT001
+    """Somebody types B and then C in Instantly while B is on its way to the CRM: C it is, whoever has authority."""
+
+    async def scene() -> None:
+        world = await linked(World(rules_of({NAME: policy})), "crm", "instantly")
+        await edited(world, "instantly", name="B", members=["p1"])
+
+        async def meanwhile(request: Request, wire: Wire) -> Answer:
+            answer = await wire.exchange(request)
+            instantly = world.remotes["instantly"].wire
+            fields = {**instantly.lists["1"].fields, NAME: "C"}
+            world.tell("instantly", instantly.put(replace(instantly.lists["1"], fields=fields, members=frozenset())))
+            await world.intake()
+            if echo:
+                world.tell("crm", world.shown("crm"))
+                await world.intake()
+            return answer
+
+        world.wires["crm"].faults.append(meanwhile)
+        await world.rest()
+        assert ["C", "C"] == [world.shown(remote).fields[NAME] for remote in ("crm", "instantly")]
+        assert frozenset() == world.shown("crm").members == world.shown("instantly").members
+
+    run(scene)
+
+
 def test_a_field_that_is_ignored_is_parked() -> None:
     """200 and the old value: sent once, then a person is told which field and what to do."""
 
@@ -615,6 +644,24 @@ def test_a_spelling_is_also_learned_from_a_read_back() -> None:
         await world.rest()
         assert [{"name": " B "}] == world.patches("lance")
         assert (Standing.IN_SYNC, " B ") == (world.copy("lance").standing, world.wanted()["name"])
+
+    run(scene)
+
+
+def test_a_cut_seen_in_a_read_back_is_believed_the_second_time() -> None:
+    """The beginning of our text might be a person's edit made meanwhile: sent once more, then learned."""
+
+    async def scene() -> None:
+        world = await linked(World(), "crm", "lance")
+        _respelling(world, lambda text: text[:5])
+        await edited(world, name="Spring fair")
+        world.wires["lance"].faults.append(applied)
+        await world.rest()
+        assert 2 == len(world.patches("lance"))
+        assert ({NAME: Spelling("Spring fair", "Sprin")}, Standing.IN_SYNC) == (
+            world.copy("lance").spelling,
+            world.copy("lance").standing,
+        )
 
     run(scene)
 

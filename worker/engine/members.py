@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from models.lead_list import Abandoned, Member, Presence, Seen, Stamp
+from models.lead_list import Member, Presence, Seen, Stamp
 from models.observation import MembersSeen, Observation
+from models.patch import Patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,13 @@ def merge(
     shown: MembersSeen,
     *,
     takes: bool,
-    abandoned: Abandoned | None = None,
+    ours: Patch | None = None,
 ) -> Merged:
     """Take news about membership in. `known` must hold every element named, and for a whole set all of them.
 
     `floor` is when the whole set was last seen there: news about an element that is older than its own row,
     or older than the floor where it has none, is late and ignored. With `takes` false the copy is noted but
-    wanted stays; the same goes for what an `abandoned` write of ours would have done there.
+    wanted stays; the same goes for what writes of `ours`, in flight or given up, would have done there.
     """
     after, gained, lost = dict(known), set[str](), set[str]()
     for name, present in _news(known, seen.remote, shown):
@@ -43,7 +44,7 @@ def merge(
         last = member.seen.get(seen.remote) if member else None
         if _overtaken(last, floor, seen.stamp):
             continue
-        theirs = takes and not _ours(abandoned, name, present=present)
+        theirs = takes and not _is_ours(ours, name, present=present)
         moved = _step(member or Member(False), seen.remote, last, Presence(present, seen.stamp), shown, takes=theirs)
         after[name] = moved
         if moved.wanted != (member is not None and member.wanted):
@@ -67,8 +68,8 @@ def _news(known: Mapping[str, Member], remote: str, shown: MembersSeen) -> Itera
         yield name, False
 
 
-def _ours(abandoned: Abandoned | None, name: str, *, present: bool) -> bool:
-    return abandoned is not None and name in (abandoned.add if present else abandoned.remove)
+def _is_ours(ours: Patch | None, name: str, *, present: bool) -> bool:
+    return ours is not None and name in (ours.add if present else ours.remove)
 
 
 def _overtaken(last: Presence | None, floor: Seen | None, stamp: Stamp) -> bool:

@@ -24,6 +24,7 @@ from typing import TypeVar
 from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Seen, Stamp, Value, Wanted
 from models.ledger import Change, ChangeKind
 from models.observation import Evidence, MembersSeen, Observation
+from models.patch import Patch
 from worker.engine import conflict, members
 from worker.engine.conflict import Winner
 from worker.engine.rules import NoMapping, RemoteRules, Rules
@@ -143,6 +144,8 @@ def _observe_scalar(
     if verdict is Verdict.AGREE:
         appeared = before is None or before.value != value
         return _Step(_agreed(copy, name, wanted, seen, appeared=appeared))
+    if _is_in_flight(copy, name, value, rules.remotes[copy.remote]):
+        return _Step(copy)
     if _is_late_write(copy, name, value, rules.remotes[copy.remote], seen.evidence, now):
         late = _change(ChangeKind.LATE_WRITE, name, before and before.value, value, seen)
         return _Step(_forget_abandoned(copy, name), (late,))
@@ -189,8 +192,8 @@ def _observe_members(
     before, known = copy.seen.get(Field.MEMBERS), lead_list.members
     if not direction.used:
         return _Step(copy, members=known)
-    abandoned = _arriving(copy, Field.MEMBERS, seen.evidence, now)
-    merged = members.merge(known, before, seen, shown, takes=direction.takes, abandoned=abandoned)
+    ours = _members_arriving(copy, seen.evidence, now)
+    merged = members.merge(known, before, seen, shown, takes=direction.takes, ours=ours)
     if shown.whole:
         match news(before, seen.stamp):
             case News.LATE:
@@ -220,12 +223,30 @@ def _is_late_write(
 ) -> bool:
     """Whether the value is that of a write we gave up."""
     abandoned = _arriving(copy, name, evidence, now)
-    if abandoned is None:
-        return False
+    return abandoned is not None and _shows(copy, name, abandoned.value, value, rules)
+
+
+def _is_in_flight(copy: Copy, name: Field, value: Value, rules: RemoteRules) -> bool:
+    """Whether the value is that of our write in flight: its answer, or news that overtook it. What is wanted by
+    now was decided after that write was sent.
+    """
+    sent = copy.intent.patch.fields if copy.intent else {}
+    return name in sent and _shows(copy, name, sent[name], value, rules)
+
+
+def _shows(copy: Copy, name: Field, written: Value, value: Value, rules: RemoteRules) -> bool:
     try:
-        return value in (abandoned.value, as_shown(copy, name, abandoned.value, rules))
+        return value in (written, as_shown(copy, name, written, rules))
     except NoMapping:
-        return value == abandoned.value
+        return value == written
+
+
+def _members_arriving(copy: Copy, evidence: Evidence, now: datetime) -> Patch:
+    """What our writes, in flight or given up, add and remove there."""
+    sent, given_up = copy.intent.patch if copy.intent else Patch(), _arriving(copy, Field.MEMBERS, evidence, now)
+    if given_up is None:
+        return sent
+    return Patch({}, sent.add | given_up.add, sent.remove | given_up.remove)
 
 
 def _arriving(copy: Copy, name: Field, evidence: Evidence, now: datetime) -> Abandoned | None:

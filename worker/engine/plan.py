@@ -186,7 +186,7 @@ def _without_expired(lead_list: LeadList, copy: Copy, looked: CopyPlan, now: dat
         return copy  # a look that comes first must still know them
     settled = {f for f, one in over.items() if looked.reasons[f] is Reason.DIFFERS or _is_wanted(lead_list, f, one)}
     kept = {field: one for field, one in copy.abandoned.items() if field not in settled}
-    return replace(copy, abandoned=kept, look=copy.look or len(settled) < len(over))
+    return replace(copy, abandoned=kept, look=len(settled) < len(over))
 
 
 def _is_wanted(lead_list: LeadList, field: Field, abandoned: Abandoned) -> bool:

@@ -53,8 +53,8 @@ def learn_from_read(copy: Copy, read: Observation) -> Mapping[Field, Spelling]:
     for field, write in copy.abandoned.items():
         if field in read.fields and not _kept(copy, field, read):
             shown = read.fields[field]
-            if _is_alike(write.value, shown) or _is_cut(write.value, shown):
-                spelling[field] = Spelling(write.value, shown)
+            if _is_cut(write.value, shown):  # as alike text is too
+                spelling[field] = Spelling(write.value, shown, sure=_is_alike(write.value, shown))
     return spelling
 
 

@@ -207,7 +207,7 @@ def _shown(
     ignored = spelling.ignored(copy, claim.patch, shown, remote_rules)
     learned = spelling.learn(copy, claim.patch, shown, remote_rules)
     # `look` stays as it stands: a hint that came in during the flight tells of something newer than the answer.
-    copy = replace(_calm(copy), intent=None, spelling=learned)
+    copy = replace(_calm(copy), spelling=learned)
     observed = _forget_settled(observe(_with(lead_list, copy), shown, rules, now), copy.remote, claim)
     if not ignored:
         return observed.lead_list, observed.changes, "done"
@@ -235,10 +235,11 @@ def _read(
 
 
 def _forget_settled(observed: Observed, remote: str, claim: Claim) -> Observed:
-    """What could no longer arrive when this call was made has been looked at now."""
+    """The call has landed; and what could no longer arrive when it was made has been looked at now."""
     copy = observed.lead_list.copies[remote]
     abandoned = {field: one for field, one in copy.abandoned.items() if one.until > claim.at}
-    return replace(observed, lead_list=_with(observed.lead_list, replace(copy, abandoned=abandoned)))
+    landed = replace(copy, intent=None, abandoned=abandoned)
+    return replace(observed, lead_list=_with(observed.lead_list, landed))
 
 
 def _is_there(abandoned: Abandoned | None, shown: MembersSeen) -> bool:
