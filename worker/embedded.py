@@ -145,7 +145,9 @@ def _own_socket(folder: Path) -> Iterator[Path]:
     if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="leadsync-", ignore_cleanup_errors=True) as short:
+    # A long TMPDIR would not help.
+    place = min(tempfile.gettempdir(), "/tmp", key=len)  # noqa: S108 - the folder made in it is ours alone
+    with tempfile.TemporaryDirectory(prefix="leadsync-", dir=place, ignore_cleanup_errors=True) as short:
         socket = Path(short, "redis.sock")
         if len(os.fsencode(socket)) > LONGEST_SOCKET_PATH:
             raise UsageError(f"the path {path} is too long for a unix socket: set data_dir to a shorter one")

@@ -27,9 +27,22 @@ def set_up_logs() -> None:
             _where,
             structlog.processors.LogfmtRenderer(key_order=("timestamp", "level", "event"), bool_as_flag=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        cache_logger_on_first_use=True,
+        logger_factory=_Stderr,
     )
+
+
+class _Stderr:
+    """Writes to what is stderr now, not when logs were set up: a server or a test may have replaced it."""
+
+    def __init__(self, *_name: str) -> None:
+        """structlog hands the logger's name in; the event tells enough."""
+
+    def msg(self, line: str) -> None:
+        """One line, whole, whoever else writes."""
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    log = debug = info = warning = error = critical = exception = msg
 
 
 def _where(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
