@@ -66,11 +66,10 @@ class RemoteState:
 
 @dataclass(frozen=True, slots=True)
 class DueCount:
-    """How much of one remote can be pushed now, by lane, and when the next copy falls due after that."""
+    """How much of one remote can be pushed now, by lane."""
 
     live: int = 0
     retry: int = 0
-    next_due_at: datetime | None = None
 
 
 class Tx(Protocol):

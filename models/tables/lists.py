@@ -63,6 +63,7 @@ class CopyRow(SQLModel, table=True):
             "ix_copies_due",
             "remote",
             "due_at",
+            "list_id",
             sqlite_where=text("standing = 'due'"),
             postgresql_where=text("standing = 'due'"),
         ),

@@ -153,8 +153,8 @@ observations = st.builds(
 @given(lead_list=any_lists, news=observations, rules=any_rules)
 def test_observing_twice_is_observing_once(lead_list: LeadList, news: Observation, rules: Rules) -> None:
     """Whatever is told a second time changes nothing and writes nothing."""
-    once = observe(lead_list, news, rules, NOON).lead_list
-    assert Observed(once) == observe(once, news, rules, NOON)
+    once = observe(lead_list, news, rules).lead_list
+    assert Observed(once) == observe(once, news, rules)
 
 
 @given(lead_list=any_lists, news=observations, rules=any_rules)
@@ -169,7 +169,7 @@ def test_late_news_is_ignored(lead_list: LeadList, news: Observation, rules: Rul
     )
     if news.members is not None and Field.MEMBERS not in copy.seen:
         late = replace(late, members=None)
-    assert Observed(lead_list) == observe(lead_list, late, rules, NOON)
+    assert Observed(lead_list) == observe(lead_list, late, rules)
 
 
 @given(lead_list=any_lists, news=st.lists(observations, max_size=4), rules=any_rules)
@@ -178,7 +178,7 @@ def test_nothing_is_invented(lead_list: LeadList, news: list[Observation], rules
     said = {(field, wanted.value) for field, wanted in lead_list.wanted.items()}
     after = lead_list
     for one in news:
-        after = observe(after, one, rules, NOON).lead_list
+        after = observe(after, one, rules).lead_list
         taken = {field for field in one.fields if rules.remotes[one.remote].direction(field).takes}
         said |= {(field, one.fields[field]) for field in taken}
     assert said >= {(field, wanted.value) for field, wanted in after.wanted.items()}
@@ -223,7 +223,7 @@ def test_a_plan_applied_to_a_perfect_remote_leaves_nothing(lead_list: LeadList, 
         fields={field: spell(field, value) for field, value in patch.fields.items()},
         members=MembersSeen(whole=True, added=(shown - patch.remove) | patch.add),
     )
-    after = observe(lead_list, answer, rules, NOON).lead_list
+    after = observe(lead_list, answer, rules).lead_list
     again = plan(after, after.copies[remote], rules.remotes[remote], NOON).patch
     assert not (patch.fields.keys() & again.fields.keys())
     assert (frozenset(), frozenset()) == (again.add & patch.add, again.remove & patch.remove)

@@ -100,12 +100,14 @@ class Sync(RuleBasedStateMachine):
         """Adds a member that is not there, or removes one that is."""
         before = self.world.shown(remote, number)
         known = before.members or frozenset()
+        self.world.wires[remote].set_clock()
         shown = self.world.remotes[remote].wire.put(replace(before, members=known ^ {member}))
         self.touched.setdefault((number, member), {})[remote] = member not in known
         self._post(remote, shown, events)
 
     def _set(self, remote: str, number: str, field: Field, value: Value) -> Shown:
         before = self.world.shown(remote, number)
+        self.world.wires[remote].set_clock()
         return self.world.remotes[remote].wire.put(replace(before, fields={**before.fields, field: value}))
 
     def _post(self, remote: str, shown: Shown, events: str) -> None:
@@ -146,6 +148,7 @@ class Sync(RuleBasedStateMachine):
         """Or never, when its time is over. The remote tells of it as of any other change."""
         request, wire, until = self.hanging.pop(data.draw(st.integers(0, len(self.hanging) - 1)))
         if events != "never" and self.world.now <= until:
+            self.world.wires["crm"].set_clock()
             self.run(_exchange(wire, request))
             number = request.path.rsplit("/", 1)[-1]
             remote = next(name for name, one in self.world.remotes.items() if one.wire is wire)
@@ -238,12 +241,13 @@ class Sync(RuleBasedStateMachine):
     def _all_are_equal(self) -> None:
         for number in ("1", "2"):
             wanted = self.world.list_of("crm", number).wanted
+            # Text that differs only in spacing may have been taken for a remote's own spelling.
+            expected = {field: trimmed(field, one.value) for field, one in wanted.items()}
             for remote in REMOTES:
-                shown = self.world.shown(remote, number)
-                expected = {field: one.value for field, one in wanted.items()}
-                if remote == "lance":
-                    expected = {field: trimmed(field, value) for field, value in expected.items()}
-                assert expected == shown.fields, (remote, number)
+                shown = {
+                    field: trimmed(field, value) for field, value in self.world.shown(remote, number).fields.items()
+                }
+                assert expected == shown, (remote, number)
             assert self.world.shown("crm", number).members == self.world.shown("lance", number).members
 
     def _sole_edits_won(self) -> None:

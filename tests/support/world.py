@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -82,8 +82,9 @@ class CountedTickets:
 class FaultyWire:
     """A wire to a remote in memory. Faults befall the next requests in order; overlaps of writes are counted."""
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: Wire, set_clock: Callable[[], None]) -> None:
         self._wire = wire
+        self.set_clock = set_clock
         self.faults: deque[Fault | None] = deque()
         self.sent: list[Request] = []
         self.in_flight = 0
@@ -99,6 +100,7 @@ class FaultyWire:
         return [request.body for request in self.sent if request.writes]
 
     async def exchange(self, request: Request) -> Answer:
+        self.set_clock()
         self.sent.append(request)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
@@ -159,7 +161,7 @@ class World:
             name: (MemoryConnector if rules.versioned else Unversioned)(name)
             for name, rules in self.rules.remotes.items()
         }
-        self.wires = {name: FaultyWire(remote.wire) for name, remote in self.remotes.items()}
+        self.wires = {name: FaultyWire(remote.wire, self._set_clocks) for name, remote in self.remotes.items()}
         self.tickets = {name: CountedTickets() for name in self.remotes}
         self.max_in_flight = max_in_flight
         self._events = 0
@@ -167,10 +169,16 @@ class World:
     def _seconds(self) -> float:
         return self.now.timestamp()
 
+    def _set_clocks(self) -> None:
+        """Remotes live at the same time as the database: what they change is stamped no earlier."""
+        for remote in self.remotes.values():
+            remote.wire._now = max(remote.wire._now, self.now)
+
     # -- what people do
 
     def put(self, remote: str, remote_id: str = "1", /, *, members: Iterable[str] = (), **fields: Value) -> Shown:
         """A list appears, or is edited: only what is named changes."""
+        self._set_clocks()
         before = self.remotes[remote].wire.lists.get(remote_id, Shown(remote_id=remote_id, fields={Field.NAME: ""}))
         known = before.members or frozenset()
         values = {**before.fields, **{Field(name): value for name, value in fields.items()}}
@@ -286,3 +294,29 @@ async def linked(world: World, *remotes: str, name: str = "A") -> World:
     for wire in world.wires.values():
         wire.sent.clear()
     return world
+
+
+async def edited(world: World, remote: str = "crm", **fields: Any) -> World:
+    """A person edits, and the event comes."""
+    world.tell(remote, world.put(remote, **fields))
+    await world.intake()
+    return world
+
+
+def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Play a scene."""
+    asyncio.run(scene())
+
+
+def reasons(world: World) -> list[str]:
+    """Why entries were rejected."""
+    return [reject.reason for reject in world.memory.tables.rejects.values()]
+
+
+# Bad events
+
+
+def raw_event(**changes: Any) -> bytes:
+    """An event of the CRM about its list 1, at noon, with these attributes."""
+    head = {"specversion": "1.0", "id": "x", "source": "crm", "type": "leadlist.changed", "subject": "1"}
+    return orjson.dumps({**head, "time": NOON, **changes})

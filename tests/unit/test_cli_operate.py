@@ -111,7 +111,7 @@ def test_a_new_copy_lacks_all_members_until_it_is_read(store: MemoryStore) -> No
     asyncio.run(operate.link(store, RULES, [("crm", "crm-1"), ("lance", "2")]))
     lead_list = known(store, "crm", "crm-1")
     read = replace(observation("lance", 5, {Field.NAME: "A"}, members=whole()), remote_id="2")
-    seen = observe(lead_list, read, RULES, NOON).lead_list
+    seen = observe(lead_list, read, RULES).lead_list
     after = restand(replace(seen, copies={n: replace(c, look=False) for n, c in seen.copies.items()}), RULES, NOON)
 
     assert all(member.differs for member in lead_list.members.values())
@@ -192,7 +192,7 @@ def test_a_list_that_is_linked_again_loses_no_member(store: MemoryStore) -> None
     asyncio.run(operate.unlink(store, RULES, ("lance", "lance-1")))
     asyncio.run(operate.link(store, RULES, [("crm", "crm-1"), ("lance", "lance-1")]))
     read = observation("lance", 60, {Field.NAME: "A"}, members=whole())
-    after = observe(known(store, "crm", "crm-1"), read, RULES, NOON).lead_list
+    after = observe(known(store, "crm", "crm-1"), read, RULES).lead_list
 
     assert after.members["ada"].wanted
 

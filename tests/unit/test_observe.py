@@ -31,8 +31,8 @@ NAME = Field.NAME
 
 
 def see(lead_list: LeadList, seen: Observation, rules: Rules = RULES) -> Observed:
-    """Observe at the moment of the stamp."""
-    return observe(lead_list, seen, rules, seen.stamp.time)
+    """Observe by the usual rules."""
+    return observe(lead_list, seen, rules)
 
 
 def name_in(observed: Observed, remote: str) -> Value:
@@ -323,7 +323,7 @@ def test_our_own_late_write_is_known_by_its_spelling_there() -> None:
 
 
 def test_an_event_after_the_time_is_a_persons_edit() -> None:
-    """An abandoned write can no longer arrive: the same value is an edit like any other."""
+    """Made when the abandoned write could no longer arrive: the same value is an edit like any other."""
     observed = see(list_of(_unsure("B"), wanted={NAME: "A"}), observation("lance", 121, {NAME: "B"}))
     assert "B" == wanted_name(observed)
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import TypeVar
 
 from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Seen, Stamp, Value, Wanted
@@ -83,8 +82,8 @@ def news(before: Seen | None, stamp: Stamp) -> News:
     return News.LATE if stamp.older_than(before.stamp) else News.SAME
 
 
-def observe(lead_list: LeadList, seen: Observation, rules: Rules, now: datetime) -> Observed:
-    """Take `seen` in. The copy it speaks of must be part of `lead_list`; `now` only ends abandoned writes.
+def observe(lead_list: LeadList, seen: Observation, rules: Rules) -> Observed:
+    """Take `seen` in. The copy it speaks of must be part of `lead_list`.
 
     An event that repeats a known stamp with other contents is a hint (the copy is to be read), because one
     of the two must be wrong. A read is what the remote shows now, so the same stamp is taken.
@@ -92,14 +91,14 @@ def observe(lead_list: LeadList, seen: Observation, rules: Rules, now: datetime)
     copy, wanted, changes = lead_list.copies[seen.remote], dict(lead_list.wanted), list[Change]()
     for name in SCALARS:
         if name in seen.fields:
-            step = _observe_scalar(copy, name, wanted.get(name), seen, rules, now)
+            step = _observe_scalar(copy, name, wanted.get(name), seen, rules)
             copy = step.copy
             changes += step.changes
             if step.wanted is not None:
                 wanted[name] = step.wanted
     after = replace(lead_list, kind=lead_list.kind or seen.kind, wanted=wanted)
     if seen.members is not None:
-        merged = _observe_members(after, copy, seen, seen.members, rules, now)
+        merged = _observe_members(after, copy, seen, seen.members, rules)
         copy, after = merged.copy, replace(after, members=merged.members)
         changes += merged.changes
     return Observed(replace(after, copies={**after.copies, seen.remote: copy}), tuple(changes))
@@ -127,9 +126,7 @@ class _Step:
     members: Mapping[str, Member] = field(default_factory=dict)
 
 
-def _observe_scalar(
-    copy: Copy, name: Field, wanted: Wanted | None, seen: Observation, rules: Rules, now: datetime
-) -> _Step:
+def _observe_scalar(copy: Copy, name: Field, wanted: Wanted | None, seen: Observation, rules: Rules) -> _Step:
     direction = rules.remotes[copy.remote].direction(name)
     value, before = seen.fields[name], copy.seen.get(name)
     if not direction.used:
@@ -146,7 +143,7 @@ def _observe_scalar(
         return _Step(_agreed(copy, name, wanted, seen, appeared=appeared))
     if _is_in_flight(copy, name, value, rules.remotes[copy.remote]):
         return _Step(copy)
-    if _is_late_write(copy, name, value, rules.remotes[copy.remote], seen.evidence, now):
+    if _is_late_write(copy, name, value, rules.remotes[copy.remote], seen):
         late = _change(ChangeKind.LATE_WRITE, name, before and before.value, value, seen)
         return _Step(_forget_abandoned(copy, name), (late,))
     if not direction.takes:
@@ -185,14 +182,12 @@ def _winner(verdict: Verdict, name: Field, wanted: Wanted | None, seen: Observat
             return Winner.WANTED
 
 
-def _observe_members(
-    lead_list: LeadList, copy: Copy, seen: Observation, shown: MembersSeen, rules: Rules, now: datetime
-) -> _Step:
+def _observe_members(lead_list: LeadList, copy: Copy, seen: Observation, shown: MembersSeen, rules: Rules) -> _Step:
     direction = rules.remotes[copy.remote].direction(Field.MEMBERS)
     before, known = copy.seen.get(Field.MEMBERS), lead_list.members
     if not direction.used:
         return _Step(copy, members=known)
-    ours = _members_arriving(copy, seen.evidence, now)
+    ours = _members_arriving(copy, seen)
     merged = members.merge(known, before, seen, shown, takes=direction.takes, ours=ours)
     if shown.whole:
         match news(before, seen.stamp):
@@ -218,11 +213,9 @@ def _shown(copy: Copy, name: Field, wanted: Wanted | None, rules: RemoteRules) -
         return wanted.value
 
 
-def _is_late_write(
-    copy: Copy, name: Field, value: Value, rules: RemoteRules, evidence: Evidence, now: datetime
-) -> bool:
+def _is_late_write(copy: Copy, name: Field, value: Value, rules: RemoteRules, seen: Observation) -> bool:
     """Whether the value is that of a write we gave up."""
-    abandoned = _arriving(copy, name, evidence, now)
+    abandoned = _arriving(copy, name, seen)
     return abandoned is not None and _shows(copy, name, abandoned.value, value, rules)
 
 
@@ -241,21 +234,22 @@ def _shows(copy: Copy, name: Field, written: Value, value: Value, rules: RemoteR
         return value == written
 
 
-def _members_arriving(copy: Copy, evidence: Evidence, now: datetime) -> Patch:
+def _members_arriving(copy: Copy, seen: Observation) -> Patch:
     """What our writes, in flight or given up, add and remove there."""
-    sent, given_up = copy.intent.patch if copy.intent else Patch(), _arriving(copy, Field.MEMBERS, evidence, now)
+    sent, given_up = copy.intent.patch if copy.intent else Patch(), _arriving(copy, Field.MEMBERS, seen)
     if given_up is None:
         return sent
     return Patch({}, sent.add | given_up.add, sent.remove | given_up.remove)
 
 
-def _arriving(copy: Copy, name: Field, evidence: Evidence, now: datetime) -> Abandoned | None:
-    """The write we gave up that this evidence may show. A look counts even when it comes after the time: it is
-    the one that settles what became of the write. News that is told then is about something else.
+def _arriving(copy: Copy, name: Field, seen: Observation) -> Abandoned | None:
+    """The write we gave up that this may show. News that was made after its time is about something else; a look
+    counts even then: it is the one that settles what became of the write.
     """
     abandoned = copy.abandoned.get(name)
-    told_too_late = evidence is Evidence.EVENT and abandoned is not None and abandoned.until <= now
-    return None if told_too_late else abandoned
+    if abandoned is None or (seen.evidence is Evidence.EVENT and seen.stamp.time > abandoned.until):
+        return None
+    return abandoned
 
 
 def _agreed(copy: Copy, name: Field, wanted: Wanted | None, seen: Observation, *, appeared: bool) -> Copy:

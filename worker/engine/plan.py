@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Standing, Value, Waiting
 from models.patch import CopyPlan, Patch, Reason
@@ -68,14 +69,16 @@ def _restand(lead_list: LeadList, copy: Copy, rules: Rules, now: datetime) -> Co
         return copy  # the remote left the settings: nothing is known of it, so nothing is claimed
     remote_rules = rules.remotes[copy.remote]
     # What it comes to once it has been looked at: a hint must not hide that there is something new to say.
-    looked = plan(lead_list, replace(copy, look=False), remote_rules, now)
+    seen = replace(copy, look=False) if copy.look else copy
+    looked = plan(lead_list, seen, remote_rules, now)
     copy = _without_expired(lead_list, copy, looked, now)
     if copy.parked is not None and copy.parked.digest and _is_another(looked.patch, copy.parked.digest):
         copy = replace(copy, parked=None, tries=0)  # another patch is another chance
     if copy.intent is None and Reason.UNSEEN in looked.reasons.values():
         copy = replace(copy, look=True)
-    copy = replace(copy, held={f: seen for f, seen in copy.held.items() if looked.reasons[f] not in _AGREED})
-    planned = plan(lead_list, copy, remote_rules, now)
+    if copy.held:
+        copy = replace(copy, held={f: seen for f, seen in copy.held.items() if looked.reasons[f] not in _AGREED})
+    planned = looked if copy is seen else plan(lead_list, copy, remote_rules, now)
     match planned.standing:
         case Standing.DUE:
             return _due(copy, planned, now)
@@ -95,12 +98,17 @@ def _due(copy: Copy, planned: CopyPlan, now: datetime) -> Copy:
         due_at, waiting = max(due_at, planned.not_before), Waiting.READ_BACK
     elif waiting in (Waiting.FIRST_READ, Waiting.READ_BACK):
         waiting, due_at = Waiting.TURN, min(due_at, now)
-    return replace(copy, standing=Standing.DUE, waiting=waiting, due_at=due_at, since=copy.since or now)
+    return _changed(copy, standing=Standing.DUE, waiting=waiting, due_at=due_at, since=copy.since or now)
 
 
 def _rest(copy: Copy, standing: Standing, *, since: datetime | None) -> Copy:
     parked = copy.parked if standing is Standing.PARKED else None
-    return replace(copy, standing=standing, waiting=None, due_at=None, since=since, tries=0, parked=parked)
+    return _changed(copy, standing=standing, waiting=None, due_at=None, since=since, tries=0, parked=parked)
+
+
+def _changed(copy: Copy, **values: Any) -> Copy:
+    """`replace`, but the very same object when nothing would change: most copies of most lists stand as they stood."""
+    return copy if all(getattr(copy, name) == value for name, value in values.items()) else replace(copy, **values)
 
 
 def _reason(lead_list: LeadList, copy: Copy, field: Field, rules: RemoteRules, now: datetime) -> Reason:

@@ -111,11 +111,9 @@ class MemoryTx:
 
     def count_due(self, remote: str, limit: int) -> DueCount:
         """See `Tx.count_due`."""
-        due = [copy for _, copy in self._copies(remote) if copy.standing is Standing.DUE]
-        ready = [copy for copy in due if _ready(copy, self.now)][:limit]
+        ready = [copy for _, copy in self._copies(remote) if _ready(copy, self.now)][:limit]
         retry = sum(copy.tries > 0 for copy in ready)
-        later = [_next_look(copy) for copy in due if not _ready(copy, self.now)]
-        return DueCount(len(ready) - retry, retry, min(later, default=None))
+        return DueCount(len(ready) - retry, retry)
 
     def note(self, list_id: int, changes: Sequence[Change]) -> None:
         """See `Tx.note`."""
@@ -146,10 +144,6 @@ def _ready(copy: Copy, now: datetime) -> bool:
     if copy.standing is not Standing.DUE or (copy.due_at is not None and copy.due_at > now):
         return False
     return copy.lease_until is None or copy.lease_until <= now
-
-
-def _next_look(copy: Copy) -> datetime:
-    return max(moment for moment in (copy.due_at, copy.lease_until) if moment is not None)
 
 
 def _partly(lead_list: LeadList, asked: Collection[str] | Every) -> LeadList:

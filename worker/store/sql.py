@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -58,6 +59,17 @@ def _table(row: type[Any]) -> Table:
 
 LISTS, LINKS, WANTED, COPIES, MEMBERS = map(_table, (LeadListRow, LinkRow, WantedRow, CopyRow, MemberRow))
 CHANGES, ATTEMPTS, REJECTS, REMOTES = map(_table, (ChangeRow, AttemptRow, RejectRow, RemoteRow))
+
+
+# Built once: to build a statement costs more than to run it.
+_LINKED = select(LINKS.c.remote_id, LINKS.c.list_id).where(LINKS.c.remote == bindparam("remote"))
+_LOCKED = select(LISTS.c.id, LISTS.c.kind).order_by(LISTS.c.id).with_for_update()
+_WANTED = select(WANTED)
+_COPIES = select(COPIES, LINKS.c.remote_id).join(
+    LINKS, (LINKS.c.list_id == COPIES.c.list_id) & (LINKS.c.remote == COPIES.c.remote)
+)
+_MEMBERS = select(MEMBERS)
+_DIFFERING = _MEMBERS.where(MEMBERS.c.differs)
 
 
 class SqlStore:
@@ -109,8 +121,7 @@ class SqlTx:
             by_remote.setdefault(remote, []).append(remote_id)
         found: dict[RemoteKey, int] = {}
         for remote, ids in by_remote.items():
-            query = select(LINKS.c.remote_id, LINKS.c.list_id).where(LINKS.c.remote == bindparam("remote"))
-            rows = self._among(query, LINKS.c.remote_id, ids, remote=remote)
+            rows = self._among(_LINKED, LINKS.c.remote_id, ids, remote=remote)
             found.update(((remote, row.remote_id), row.list_id) for row in rows)
         return found
 
@@ -133,16 +144,10 @@ class SqlTx:
         """See `Tx.load`. The lock is a statement of its own: what follows must see what its holder committed."""
         if not ids:
             return {}
-        lock = select(LISTS.c.id, LISTS.c.kind).order_by(LISTS.c.id).with_for_update()
-        kinds = {row.id: row.kind for row in self._among(lock, LISTS.c.id, ids)}
-        wanted = {
-            row.list_id: codec.read_wanted(row.fields) for row in self._among(select(WANTED), WANTED.c.list_id, kinds)
-        }
+        kinds = {row.id: row.kind for row in self._among(_LOCKED, LISTS.c.id, ids)}
+        wanted = {row.list_id: codec.read_wanted(row.fields) for row in self._among(_WANTED, WANTED.c.list_id, kinds)}
         copies: dict[int, dict[str, Copy]] = {}
-        with_id = select(COPIES, LINKS.c.remote_id).join(
-            LINKS, (LINKS.c.list_id == COPIES.c.list_id) & (LINKS.c.remote == COPIES.c.remote)
-        )
-        for row in self._among(with_id, COPIES.c.list_id, kinds):
+        for row in self._among(_COPIES, COPIES.c.list_id, kinds):
             copies.setdefault(row.list_id, {})[row.remote] = codec.read_copy(row, row.remote_id)
         known = self._members(kinds, members or {})
         return {
@@ -183,15 +188,19 @@ class SqlTx:
 
     def due(self, remote: str, limit: int) -> list[int]:
         """See `Tx.due`. Lists that another transaction holds are skipped, not waited for."""
-        query = (
-            select(COPIES.c.list_id)
-            .join(LISTS, LISTS.c.id == COPIES.c.list_id)
-            .where(*self._ready(remote))
-            .order_by(COPIES.c.tries > 0, COPIES.c.due_at, COPIES.c.list_id)
-            .limit(limit)
-            .with_for_update(of=LISTS, skip_locked=True)
-        )
-        return list(self._connection.execute(query).scalars())
+        found: list[int] = []
+        for tried in (COPIES.c.tries == 0, COPIES.c.tries > 0):  # one ORDER BY could not follow an index
+            query = (
+                select(COPIES.c.list_id)
+                .join(LISTS, LISTS.c.id == COPIES.c.list_id)
+                .where(*self._ready(remote), tried)
+                .order_by(COPIES.c.due_at, COPIES.c.list_id)
+                .limit(limit - len(found))
+                .with_for_update(of=LISTS, skip_locked=True)
+            )
+            if len(found) < limit:
+                found += self._connection.execute(query).scalars()
+        return found
 
     def count_due(self, remote: str, limit: int) -> DueCount:
         """See `Tx.count_due`."""
@@ -202,12 +211,7 @@ class SqlTx:
                 func.coalesce(func.sum(case((ready.c.tries > 0, 1), else_=0)), 0),
             )
         ).one()
-        lease = COPIES.c.lease_until
-        next_look = case((or_(lease.is_(None), lease <= COPIES.c.due_at), COPIES.c.due_at), else_=lease)
-        waiting = select(func.min(next_look)).where(
-            COPIES.c.remote == remote, _is_due(), or_(COPIES.c.due_at > self.now, lease > self.now)
-        )
-        return DueCount(live, retry, self._connection.execute(waiting).scalar())
+        return DueCount(live, retry)
 
     def note(self, list_id: int, changes: Sequence[Change]) -> None:
         """See `Tx.note`."""
@@ -265,12 +269,8 @@ class SqlTx:
 
     def _among(self, query: Select[Any], column: Any, values: Collection[Any], **binds: Any) -> Sequence[Any]:
         """Rows whose `column` is one of `values`: one bound array, so the statement is compiled once for any number."""
-        if self._postgres:
-            query = query.where(column == func.any(bindparam("among", type_=postgresql.ARRAY(column.type))))
-            return self._connection.execute(query, {"among": list(values), **binds}).all()
-        each = func.json_each(bindparam("among", type_=sqlite.JSON())).table_valued("value")
-        query = query.where(column.in_(select(each.c.value)))
-        return self._connection.execute(query, {"among": list(values), **binds}).all()
+        among = _among(query, column, postgres=self._postgres)
+        return self._connection.execute(among, {"among": list(values), **binds}).all()
 
     def _members(
         self, ids: Collection[int], asked: Mapping[int, Collection[str] | Every]
@@ -281,10 +281,10 @@ class SqlTx:
             for row in rows:
                 known.setdefault(row.list_id, {})[row.member] = codec.read_member(row)
 
-        take(self._among(select(MEMBERS).where(MEMBERS.c.differs), MEMBERS.c.list_id, ids))
+        take(self._among(_DIFFERING, MEMBERS.c.list_id, ids))
         whole = [number for number, names in asked.items() if names is Every.MEMBER]
         if whole:
-            take(self._among(select(MEMBERS), MEMBERS.c.list_id, whole))
+            take(self._among(_MEMBERS, MEMBERS.c.list_id, whole))
         named = [(number, name) for number, names in asked.items() if names is not Every.MEMBER for name in names]
         if named:
             take(self._named(named))
@@ -318,10 +318,23 @@ class SqlTx:
     def _upsert(self, table: Table, rows: Rows) -> None:
         if not rows:
             return
-        statement = self._insert_of(table)
-        keys = [column.name for column in table.primary_key]
-        rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), rows)
+        self._connection.execute(_upsert_into(table, tuple(rows[0]), postgres=self._postgres), rows)
+
+
+@cache
+def _among(query: Select[Any], column: Any, *, postgres: bool) -> Select[Any]:
+    if postgres:
+        return query.where(column == func.any(bindparam("among", type_=postgresql.ARRAY(column.type))))
+    each = func.json_each(bindparam("among", type_=sqlite.JSON())).table_valued("value")
+    return query.where(column.in_(select(each.c.value)))
+
+
+@cache
+def _upsert_into(table: Table, names: tuple[str, ...], *, postgres: bool) -> Any:
+    statement = (postgresql if postgres else sqlite).insert(table)
+    keys = [column.name for column in table.primary_key]
+    rest = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
 class _Written:

@@ -177,7 +177,7 @@ class _Batch:
             hinted = replace(copy, look=True)
             self._lists[number] = replace(lead_list, copies={**lead_list.copies, event.source: hinted})
             return
-        observed = observe(lead_list, _observation(event), self._rules, self._tx.now)
+        observed = observe(lead_list, _observation(event), self._rules)
         self._lists[number] = observed.lead_list
         self._changes.setdefault(number, []).extend(observed.changes)
 

@@ -197,9 +197,9 @@ def _shown(
     if _contradicts(copy, shown):
         return _with(lead_list, _read_again(copy, now)), (), "stale"
     if claim.patch is None:
-        return _read(lead_list, copy, claim, shown, rules, now)
+        return _read(lead_list, copy, claim, shown, rules)
     if not claim.patch.fields.keys() <= shown.fields.keys():
-        observed = observe(_with(lead_list, copy), shown, rules, now)
+        observed = observe(_with(lead_list, copy), shown, rules)
         seen = observed.lead_list.copies[copy.remote]
         unproven, _, word = _unproven(observed.lead_list, seen, now, late_write_s)
         return unproven, observed.changes, word
@@ -208,7 +208,7 @@ def _shown(
     learned = spelling.learn(copy, claim.patch, shown, remote_rules)
     # `look` stays as it stands: a hint that came in during the flight tells of something newer than the answer.
     copy = replace(_calm(copy), spelling=learned)
-    observed = _forget_settled(observe(_with(lead_list, copy), shown, rules, now), copy.remote, claim)
+    observed = _forget_settled(observe(_with(lead_list, copy), shown, rules), copy.remote, claim)
     if not ignored:
         return observed.lead_list, observed.changes, "done"
     parked = _park_ignored(observed.lead_list, claim, ignored, remote_rules, now)
@@ -216,7 +216,7 @@ def _shown(
 
 
 def _read(
-    lead_list: LeadList, copy: Copy, claim: Claim, shown: Observation, rules: Rules, now: datetime
+    lead_list: LeadList, copy: Copy, claim: Claim, shown: Observation, rules: Rules
 ) -> tuple[LeadList, tuple[Change, ...], str]:
     """What a read showed. While a write of ours has not been found there, its failures go on counting, so that
     reading and writing in turn slows down instead of going on for ever at full speed.
@@ -224,7 +224,7 @@ def _read(
     tries = copy.tries
     learned = spelling.learn_from_read(copy, shown)
     copy = replace(_calm(copy), intent=None, hidden=_hidden(copy, shown, rules), spelling=learned)
-    observed = observe(_with(lead_list, copy), shown, rules, now)
+    observed = observe(_with(lead_list, copy), shown, rules)
     copy = observed.lead_list.copies[copy.remote]
     if shown.members is not None and _is_there(copy.abandoned.get(Field.MEMBERS), shown.members):
         copy = replace(copy, abandoned={f: a for f, a in copy.abandoned.items() if f is not Field.MEMBERS})

@@ -107,7 +107,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_copies_due",
         "copies",
-        ["remote", "due_at"],
+        ["remote", "due_at", "list_id"],
         unique=False,
         sqlite_where=sa.text("standing = 'due'"),
         postgresql_where=sa.text("standing = 'due'"),
