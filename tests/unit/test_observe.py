@@ -322,6 +322,17 @@ def test_our_own_late_write_is_known_by_its_spelling_there() -> None:
     assert [ChangeKind.LATE_WRITE] == kinds(observed)
 
 
+@pytest.mark.parametrize("in_flight", [True, False])
+def test_our_own_write_is_known_before_its_spelling_is(in_flight: bool) -> None:  # noqa: FBT001 - a table
+    """News of our write comes before its answer, in the remote's spelling: not an edit, even where edits would win."""
+    copy = copy_of("lance", {NAME: "A"})
+    ours = replace(copy, intent=Intent(Patch({NAME: " Bee "}), NOON)) if in_flight else _unsure(" Bee ")
+    for wanted in (" Bee ", "C"):
+        before = list_of(ours, wanted={NAME: wanted})
+        observed = see(before, observation("lance", 60, {NAME: "bee"}), rules_of({NAME: Policy.NEWEST}))
+        assert ("bee", wanted) == (name_in(observed, "lance"), wanted_name(observed))
+
+
 def test_an_event_after_the_time_is_a_persons_edit() -> None:
     """Made when the abandoned write could no longer arrive: the same value is an edit like any other."""
     observed = see(list_of(_unsure("B"), wanted={NAME: "A"}), observation("lance", 121, {NAME: "B"}))

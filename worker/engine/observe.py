@@ -115,6 +115,18 @@ def as_shown(copy: Copy, field: Field, value: Value, rules: RemoteRules) -> Valu
     return rules.spell(field, value)
 
 
+def alike(value: Value, shown: Value) -> bool:
+    """Equal, or text that differs only in case and spacing: as a remote might spell what it was told."""
+    if isinstance(value, str) and isinstance(shown, str):
+        return bare(value) == bare(shown)
+    return value == shown
+
+
+def bare(text: str) -> str:
+    """Without case and spacing."""
+    return "".join(text.split()).casefold()
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """What one field of one observation did."""
@@ -228,10 +240,11 @@ def _is_in_flight(copy: Copy, name: Field, value: Value, rules: RemoteRules) -> 
 
 
 def _shows(copy: Copy, name: Field, written: Value, value: Value, rules: RemoteRules) -> bool:
+    """Whether `value` is what we wrote. How it is spelled there may not be known before the answer is in."""
     try:
-        return value in (written, as_shown(copy, name, written, rules))
+        return value == as_shown(copy, name, written, rules) or alike(written, value)
     except NoMapping:
-        return value == written
+        return alike(written, value)
 
 
 def _members_arriving(copy: Copy, seen: Observation) -> Patch:

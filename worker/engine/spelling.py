@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from models.lead_list import Copy, Field, Spelling, Value
 from models.observation import Observation
 from models.patch import Patch
-from worker.engine.observe import as_shown
+from worker.engine.observe import alike, as_shown, bare
 from worker.engine.rules import NoMapping, RemoteRules
 
 
@@ -54,32 +54,24 @@ def learn_from_read(copy: Copy, read: Observation) -> Mapping[Field, Spelling]:
         if field in read.fields and not _kept(copy, field, read):
             shown = read.fields[field]
             if _is_cut(write.value, shown):  # as alike text is too
-                spelling[field] = Spelling(write.value, shown, sure=_is_alike(write.value, shown))
+                spelling[field] = Spelling(write.value, shown, sure=alike(write.value, shown))
     return spelling
 
 
 def _learned(copy: Copy, field: Field, value: Value, shown: Value) -> Spelling | None:
     """A spelling that is beyond doubt even where the remote showed it before: no ignored write looks like this."""
     twice = copy.spelling.get(field) == Spelling(value, shown, sure=False)
-    return Spelling(value, shown) if twice or _is_alike(value, shown) else None
+    return Spelling(value, shown) if twice or alike(value, shown) else None
 
 
 def _kept(copy: Copy, field: Field, answer: Observation) -> bool:
     return field in copy.seen and copy.seen[field].value == answer.fields[field]
 
 
-def _is_alike(value: Value, shown: Value) -> bool:
-    return isinstance(value, str) and isinstance(shown, str) and _bare(value) == _bare(shown)
-
-
 def _is_cut(value: Value, shown: Value) -> bool:
     if not isinstance(value, str) or not isinstance(shown, str):
         return False
-    return bool(_bare(shown)) and _bare(value).startswith(_bare(shown))
-
-
-def _bare(text: str) -> str:
-    return "".join(text.split()).casefold()
+    return bool(bare(shown)) and bare(value).startswith(bare(shown))
 
 
 def _spelled(copy: Copy, field: Field, value: Value, rules: RemoteRules) -> Value:
