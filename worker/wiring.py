@@ -98,12 +98,17 @@ class Runtime:
 
     def close(self) -> None:
         """Hang up everywhere."""
-        self.run(self._hang_up())
+        self.run(self.hang_up())
         self._runner.close()
         if "store" in self.__dict__:
             self.store.close()
 
-    async def _hang_up(self) -> None:
+    async def hang_up(self) -> None:
+        """End what still runs on this loop, then its connections: nothing may open a new one afterwards."""
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
         await self.registry.close()
         if "redis" in self.__dict__:
             await self.redis.aclose()

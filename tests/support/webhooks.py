@@ -124,7 +124,7 @@ def running_web(redis_url: str, remotes: Mapping[str, Any] | None = None) -> Ite
 
     async def serve() -> None:
         await server.serve([listening])
-        await runtime.redis.aclose()
+        await runtime.hang_up()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
