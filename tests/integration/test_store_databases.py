@@ -69,7 +69,7 @@ class TestDatabases:
     def test_values_stay_out_of_errors(self, sql: SqlStore) -> None:
         """An error of the database says nothing of what people wrote."""
         with pytest.raises(StatementError) as error:
-            saved(sql, due_copy(due_at=datetime(2026, 3, 1, 12), seen={NAME: Seen("secret", at(0))}))  # noqa: DTZ001
+            saved(sql, due_copy(due_at=datetime(2026, 3, 1, 12), seen={NAME: Seen("secret", at(0))}))  # noqa: DTZ001 - the point
         assert "secret" not in str(error.value)
 
     def test_the_loop_is_not_blocked(self, sql: SqlStore) -> None:

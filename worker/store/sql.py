@@ -41,9 +41,9 @@ from worker.errors import Transient
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store import codec
 from worker.store.database import explain
+from worker.store.rows import Rows, Written, attempt_row, change_row
 
 T = TypeVar("T")
-Rows = list[dict[str, Any]]
 
 _TEXTS = postgresql.ARRAY(String)
 
@@ -163,7 +163,7 @@ class SqlTx:
 
     def save(self, changed: Iterable[tuple[LeadList | None, LeadList]]) -> None:
         """See `Tx.save`."""
-        rows = _Written()
+        rows = Written()
         for before, after in changed:
             rows.add(before or LeadList(id=after.id), after, self.now)
         for remote, remote_id, list_id in rows.unlinked:
@@ -215,7 +215,7 @@ class SqlTx:
 
     def note(self, list_id: int, changes: Sequence[Change]) -> None:
         """See `Tx.note`."""
-        self._notes += [_change_row(list_id, change, self.now) for change in changes]
+        self._notes += [change_row(list_id, change, self.now) for change in changes]
 
     def write_notes(self) -> None:
         """The changes of all lists in one statement: at the end, or before rows of the ledger move."""
@@ -224,7 +224,7 @@ class SqlTx:
 
     def attempted(self, attempts: Sequence[Attempt]) -> None:
         """See `Tx.attempted`."""
-        self._insert(ATTEMPTS, [_attempt_row(one) for one in attempts])
+        self._insert(ATTEMPTS, [attempt_row(one) for one in attempts])
 
     def reject(self, rejects: Sequence[Reject]) -> None:
         """See `Tx.reject`."""
@@ -337,41 +337,6 @@ def _upsert_into(table: Table, names: tuple[str, ...], *, postgres: bool) -> Any
     return statement.on_conflict_do_update(index_elements=keys, set_=rest)
 
 
-class _Written:
-    """Rows that differ between lists before and after."""
-
-    def __init__(self) -> None:
-        self.kinds: Rows = []
-        self.links: Rows = []
-        self.wanted: Rows = []
-        self.copies: Rows = []
-        self.members: Rows = []
-        self.unlinked: list[tuple[str, str, int]] = []
-
-    def add(self, before: LeadList, after: LeadList, now: datetime) -> None:
-        number = after.id
-        if after.kind is not before.kind and after.kind is not None:
-            self.kinds.append({"list_id": number, "to": after.kind.value})
-        if after.wanted != before.wanted:
-            self.wanted.append({"list_id": number, "fields": codec.wanted_document(after.wanted)})
-        self._add_copies(before, after, now)
-        for name, member in after.members.items():
-            if before.members.get(name) != member:
-                self.members.append(codec.member_row(number, name, member))
-
-    def _add_copies(self, before: LeadList, after: LeadList, now: datetime) -> None:
-        number = after.id
-        for remote, copy in after.copies.items():
-            old = before.copies.get(remote)
-            if old is None or old.remote_id != copy.remote_id:
-                self.links.append({"remote": remote, "remote_id": copy.remote_id, "list_id": number, "linked_at": now})
-            if old is not copy and old != copy:
-                self.copies.append(codec.copy_row(number, copy))
-        for remote, copy in before.copies.items():
-            if remote not in after.copies or after.copies[remote].remote_id != copy.remote_id:
-                self.unlinked.append((remote, copy.remote_id, number))
-
-
 def _is_due() -> Any:
     # Spelled as in the partial index, or the planners do not use it.
     return text("copies.standing = 'due'")
@@ -379,34 +344,3 @@ def _is_due() -> Any:
 
 def _may_repeat(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in _REPEATABLE or isinstance(error, IntegrityError)
-
-
-def _change_row(list_id: int, change: Change, now: datetime) -> dict[str, Any]:
-    return {
-        "list_id": list_id,
-        "at": now,
-        "kind": change.kind.value,
-        "field": change.field and change.field.value,
-        "old": change.old,
-        "new": change.new,
-        "origin": change.origin,
-        "stamp": change.stamp.time,
-        "sequence": None if change.stamp.sequence is None else str(change.stamp.sequence),
-        "cause": change.cause[:600],
-    }
-
-
-def _attempt_row(one: Attempt) -> dict[str, Any]:
-    return {
-        "list_id": one.list_id,
-        "remote": one.remote,
-        "action": one.action,
-        "lane": one.lane,
-        "at": one.at,
-        "sent": one.sent,
-        "status": one.status,
-        "outcome": one.outcome,
-        "note": one.note[:600],
-        "duration_ms": one.duration_ms,
-        "lag_ms": one.lag_ms,
-    }

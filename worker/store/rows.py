@@ -1,0 +1,81 @@
+"""Values as rows to be written: what differs between lists, and the ledger. Used by the SQL store only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from models.lead_list import LeadList
+from models.ledger import Attempt, Change
+from worker.store import codec
+
+Rows = list[dict[str, Any]]
+
+
+class Written:
+    """Rows that differ between lists before and after."""
+
+    def __init__(self) -> None:
+        self.kinds: Rows = []
+        self.links: Rows = []
+        self.wanted: Rows = []
+        self.copies: Rows = []
+        self.members: Rows = []
+        self.unlinked: list[tuple[str, str, int]] = []
+
+    def add(self, before: LeadList, after: LeadList, now: datetime) -> None:
+        """What of one list must be written."""
+        number = after.id
+        if after.kind is not before.kind and after.kind is not None:
+            self.kinds.append({"list_id": number, "to": after.kind.value})
+        if after.wanted != before.wanted:
+            self.wanted.append({"list_id": number, "fields": codec.wanted_document(after.wanted)})
+        self._add_copies(before, after, now)
+        for name, member in after.members.items():
+            if before.members.get(name) != member:
+                self.members.append(codec.member_row(number, name, member))
+
+    def _add_copies(self, before: LeadList, after: LeadList, now: datetime) -> None:
+        number = after.id
+        for remote, copy in after.copies.items():
+            old = before.copies.get(remote)
+            if old is None or old.remote_id != copy.remote_id:
+                self.links.append({"remote": remote, "remote_id": copy.remote_id, "list_id": number, "linked_at": now})
+            if old is not copy and old != copy:
+                self.copies.append(codec.copy_row(number, copy))
+        for remote, copy in before.copies.items():
+            if remote not in after.copies or after.copies[remote].remote_id != copy.remote_id:
+                self.unlinked.append((remote, copy.remote_id, number))
+
+
+def change_row(list_id: int, change: Change, now: datetime) -> dict[str, Any]:
+    """All columns of one change."""
+    return {
+        "list_id": list_id,
+        "at": now,
+        "kind": change.kind.value,
+        "field": change.field and change.field.value,
+        "old": change.old,
+        "new": change.new,
+        "origin": change.origin,
+        "stamp": change.stamp.time,
+        "sequence": None if change.stamp.sequence is None else str(change.stamp.sequence),
+        "cause": change.cause[:600],
+    }
+
+
+def attempt_row(one: Attempt) -> dict[str, Any]:
+    """All columns of one attempt."""
+    return {
+        "list_id": one.list_id,
+        "remote": one.remote,
+        "action": one.action,
+        "lane": one.lane,
+        "at": one.at,
+        "sent": one.sent,
+        "status": one.status,
+        "outcome": one.outcome,
+        "note": one.note[:600],
+        "duration_ms": one.duration_ms,
+        "lag_ms": one.lag_ms,
+    }
