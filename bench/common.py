@@ -34,11 +34,11 @@ from tests.support.waiting import wait_until
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.processes import Child, running
+from worker.redis_access import broker_url
 from worker.settings import load_settings
 from worker.simulators.running import SIM_TOKEN, RunningSimulator
 from worker.store.database import open_database, upgrade
 from worker.store.sql import SqlStore, SqlTx
-from worker.wiring import broker_url
 
 P = ParamSpec("P")
 T = TypeVar("T")

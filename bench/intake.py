@@ -8,7 +8,7 @@ Each event names every scalar field and both links; one field was edited (name 6
 The source is the CRM, which nobody calls. Instantly holds all three fields, Lance the name.
 
 - raw ceiling: XREADGROUP 500, orjson, one bulk upsert of one narrow row per event, commit, XACK; no rules, no ledger.
-- leadsync, intake: the use case alone in one process, in batches of 500; nothing is sent.
+- leadsync, intake: the use case alone in one process, in batches of `events.batch`; nothing is sent.
 - leadsync, to the end: the same process, and then one push of each remote until every copy is equal.
 - leadsync up: the real command with one Celery process; events arrive while it runs, until nothing is due.
 - plain worker: two processes, on the first events of the history; an event is done when its PATCHes are answered.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from models.patch import Patch
@@ -25,6 +25,9 @@ class Field(enum.StrEnum):
     ENRICHMENT = "enrichment"  #: boolean, or null
     MEMBERS = "members"  #: a set of ids; merges element by element
 
+
+#: What stands for an id until the remote has given one: `pending:` and the number of the lead list.
+PENDING = "pending:"
 
 #: Fields with one value, in the order people are shown them.
 SCALARS = (Field.NAME, Field.OWNER, Field.ENRICHMENT)
@@ -101,7 +104,7 @@ class Abandoned:
 class Intent:
     """The call in flight, committed before it is sent. While it is, `Copy.look` tells of hints that came meanwhile."""
 
-    #: Empty for a read.
+    #: Empty for a read; for a create, what the new list is to show.
     patch: Patch
     sent_at: datetime
 
@@ -126,7 +129,21 @@ class Waiting(enum.StrEnum):
     BREAKER = "breaker"  #: the remote keeps failing; one probe at a time
     READ_BACK = "read-back"  #: a write of unknown outcome must be looked at first, or waited out
     FIRST_READ = "first read"  #: just linked or only hinted at: read before anything is sent
+    FIRST_SCAN = "first scan"  #: to be created, once a complete scan has told what is there already
+    BRAKE = "brake"  #: it would remove so much that a person decides first
+    REVIEW = "review"  #: sent only by `leadsync apply`
     IN_FLIGHT = "in flight"  #: being pushed at this moment
+
+
+class Absence(enum.StrEnum):
+    """Proofs that a list is no longer there. One alone proves nothing (design rule 8)."""
+
+    NOT_LISTED = "not listed"  #: a complete scan did not show it
+    NOT_FOUND = "not found"  #: the remote answered 404 for its id
+
+
+#: Both proofs: the list is gone.
+GONE = frozenset(Absence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +171,10 @@ class Copy:
     abandoned: Mapping[Field, Abandoned] = field(default_factory=dict)
     #: Must be read before anything is sent.
     look: bool = False
+    #: What speaks for the list being gone there; emptied by the first sight of it.
+    absent: frozenset[Absence] = frozenset()
+    #: Signature of the patch that a person let through, where patches wait for that.
+    approved: str = ""
     standing: Standing = Standing.IN_SYNC
     waiting: Waiting | None = None
     due_at: datetime | None = None
@@ -166,6 +187,13 @@ class Copy:
     fence: int = 0
     lease_until: datetime | None = None
     intent: Intent | None = None
+    #: When our last call ended: what was read before then may show what was before that call.
+    landed_at: datetime | None = None
+
+    @property
+    def pending(self) -> bool:
+        """The list is still to be created there."""
+        return self.remote_id.startswith(PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +226,13 @@ class LeadList:
     #: 0 until the store has given it a number.
     id: int = 0
     kind: Kind | None = None
+    #: Remotes from which a person, or `on_gone`, took it away: it is not created there by itself.
+    apart: frozenset[str] = frozenset()
     wanted: Mapping[Field, Wanted] = field(default_factory=dict)
     copies: Mapping[str, Copy] = field(default_factory=dict)
     members: Mapping[str, Member] = field(default_factory=dict)
+
+
+def with_copy(lead_list: LeadList, copy: Copy) -> LeadList:
+    """The list with this copy in the place of the one on its remote."""
+    return replace(lead_list, copies={**lead_list.copies, copy.remote: copy})

@@ -16,6 +16,11 @@ class ChangeKind(enum.StrEnum):
     WANTED = "wanted"  #: the agreed value moved from old to new
     CONFLICT = "conflict"  #: old is what was wanted, new is what the remote showed; policy decided
     HELD = "held"  #: as conflict, but a person decides
+    BRAKE = "brake"  #: so many members would go that a person decides; old is what would
+    APPROVED = "approved"  #: a person let a patch through to the remote, by applying a plan
+    RESOLVED = "resolved"  #: a person decided a conflict or released a brake: old is what was wanted, new is what is
+    GONE = "gone"  #: a complete scan and a 404 agree: the list is no longer there
+    CREATED = "created"  #: the list was created there
     LATE_WRITE = "late write"  #: our own abandoned write landed after all
     LINKED = "linked"  #: a copy was tied to the list
     UNLINKED = "unlinked"  #: a copy was let go

@@ -36,6 +36,11 @@ class Park:
     next_step: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """The remote has no list of this id. Alone that proves nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PauseRemote:
     """Nothing goes to this remote until a person resumes it; the copy stays due."""
@@ -44,4 +49,4 @@ class PauseRemote:
     next_step: str
 
 
-Outcome = Done | Later | Park | PauseRemote
+Outcome = Done | Later | Park | NotFound | PauseRemote

@@ -25,6 +25,7 @@ class Reason(enum.StrEnum):
     NO_FIELD = "no such field there"  #: this kind of remote has nothing like it
     NO_MAPPING = "no mapping"  #: the wanted value has no counterpart there
     CONFLICT = "conflict held"  #: a person decides first
+    BRAKE = "held by the brake"  #: it would remove so many members that a person decides first
     READ_BACK = "waiting for read-back"  #: an older write of another value may still land
     UNSEEN = "not read yet"  #: the copy must be read first
     NOTHING_WANTED = "nothing wanted"  #: nobody has said a value yet

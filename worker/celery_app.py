@@ -1,4 +1,4 @@
-"""The Celery app: queues, settings and their reasons. Run with `-A worker.celery_app` by `leadsync worker` and `beat`.
+"""The Celery app: queues, settings and their reasons. `leadsync beat` runs it as it is, `leadsync worker` with `tasks`.
 
 Celery only carries short "look at remote r" messages between processes. State is in the database, waiting is
 in `due_at`, so losing every message loses nothing.
@@ -7,15 +7,18 @@ in `due_at`, so losing every message loses nothing.
 from __future__ import annotations
 
 import enum
+import gc
 import warnings
+from typing import Any
 
 from celery import Celery
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # celery-types leaves it out
+from celery.signals import worker_before_create_process
 from kombu import Queue
 
 from worker.log import set_up_logs
+from worker.redis_access import broker_url
 from worker.settings import load_settings
-from worker.wiring import broker_url
 
 
 class TaskName(enum.StrEnum):
@@ -23,8 +26,10 @@ class TaskName(enum.StrEnum):
 
     INTAKE = "leadsync.intake"  #: take entries of the stream in
     PUSH = "leadsync.push"  #: push the due copies of one remote
+    SCAN = "leadsync.scan"  #: go on with the scan of one remote
     TICK = "leadsync.tick"  #: ring for what no message announced
     TRIM = "leadsync.trim"  #: remove what every group has acknowledged
+    UPKEEP = "leadsync.upkeep"  #: forget what is old, check that the numbers add up
 
 
 class QueueName(enum.StrEnum):
@@ -32,7 +37,7 @@ class QueueName(enum.StrEnum):
 
     INTAKE = "intake"  #: seconds at most; first, because everything starts here
     PUSH = "push"  #: slices of a few seconds
-    SCAN = "scan"  #: reconciliation
+    SCAN = "scan"  #: slices of a few seconds, when nothing else is to do
 
 
 #: Longest time a task may take; a push slice ends long before, its slowest call included.
@@ -46,7 +51,7 @@ warnings.filterwarnings("ignore", category=SecurityWarning)
 _settings = load_settings()
 _broker = broker_url(_settings.redis.url or "redis://127.0.0.1:6379/0")
 
-app = Celery("leadsync", include=["tasks.intake", "tasks.push", "tasks.upkeep"])
+app = Celery("leadsync")
 app.conf.update(
     broker_url=_broker,
     broker_transport_options={
@@ -87,10 +92,12 @@ app.conf.update(
         TaskName.INTAKE.value: {"queue": QueueName.INTAKE.value},
         TaskName.TICK.value: {"queue": QueueName.INTAKE.value},
         TaskName.TRIM.value: {"queue": QueueName.SCAN.value},
+        TaskName.UPKEEP.value: {"queue": QueueName.SCAN.value},
         TaskName.PUSH.value: {"queue": QueueName.PUSH.value},
+        TaskName.SCAN.value: {"queue": QueueName.SCAN.value},
     },
     timezone="UTC",
-    beat_scheduler="celery.beat:Scheduler",  # in memory: ticks have no history worth a file
+    beat_scheduler="worker.beat:MarkingScheduler",
     beat_schedule={
         "tick": {
             "task": TaskName.TICK.value,
@@ -99,5 +106,13 @@ app.conf.update(
             "options": {"expires": max(1.0, _settings.sync.tick_s)},
         },
         "trim": {"task": TaskName.TRIM.value, "schedule": 60.0, "options": {"expires": 60.0}},
+        "upkeep": {"task": TaskName.UPKEEP.value, "schedule": 60.0, "options": {"expires": 60.0}},
     },
 )
+
+
+@worker_before_create_process.connect
+def keep_memory_shared(**_: Any) -> None:
+    """A collection in a child would write into every page that it shares with its parent: 20 MiB each."""
+    gc.collect()
+    gc.freeze()

@@ -13,13 +13,14 @@ from collections.abc import Awaitable, Iterable, Iterator
 from typing import cast
 
 import structlog
+from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import RedisError
 
 from worker.celery_app import TaskName, app
 from worker.errors import LeadsyncError
-from worker.wiring import PREFIX
+from worker.redis_access import PREFIX
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +61,7 @@ def put_off(task: TaskName, **ids: str) -> Iterator[None]:
         yield
     except LeadsyncError as error:
         log.warning("task_put_off", task=task.value, reason=str(error), **ids)
-    except RedisError as error:
+    except (RedisError, OperationalError) as error:
         log.warning("task_put_off", task=task.value, reason=f"Redis: {type(error).__name__}", **ids)
 
 

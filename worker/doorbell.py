@@ -16,7 +16,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from worker.celery_app import TaskName
 from worker.dispatch import ring
-from worker.wiring import process_runtime
+from worker.redis_access import client, needed
+from worker.settings import load_settings
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +49,8 @@ def main() -> None:
     """Listen until told to stop."""
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    runtime = process_runtime()
-    redis, stream = runtime.bells, runtime.settings.events.stream
+    settings = load_settings()
+    redis, stream = client(needed(settings.redis.url)), settings.events.stream
     last: str | None = None
     while True:
         try:

@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
-from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
@@ -25,6 +24,7 @@ from redis.retry import Retry
 
 from worker.errors import UsageError
 from worker.processes import Child, Kept, stop
+from worker.redis_access import broker_url, socket_url
 
 #: The kernel's limit for the path of a unix socket is 104 bytes on macOS, 108 on Linux.
 LONGEST_SOCKET_PATH: Final = 100
@@ -46,12 +46,12 @@ class EmbeddedRedis:
     @property
     def url(self) -> str:
         """For redis-py."""
-        return f"unix://{quote(str(self.socket))}?db=0"
+        return socket_url(str(self.socket))
 
     @property
     def broker_url(self) -> str:
         """For Celery."""
-        return f"redis+socket://{quote(str(self.socket))}?virtual_host=0"
+        return broker_url(self.url)
 
     @property
     def pid(self) -> int | None:
@@ -74,6 +74,11 @@ def embedded_redis(data_dir: Path, *, own: bool = False) -> Iterator[EmbeddedRed
         _end_orphan(_socket(folder))
         with _own_socket(folder) as socket, _running_server(folder, socket) as server:
             yield EmbeddedRedis(socket, server)
+
+
+def shared_redis(data_dir: Path) -> EmbeddedRedis:
+    """The server that another process may run on *data_dir*. Nothing is started; whether it answers, time will tell."""
+    return EmbeddedRedis(_socket(data_dir.resolve()), None)
 
 
 def server_binary() -> str:

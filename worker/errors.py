@@ -12,7 +12,9 @@ LeadsyncError
 │   └── BadAnswer        the answer is not what this API documents
 ├── AccessLost           401, 402, 403: pause the remote, alert once, park nothing
 ├── NotPossible          what a person asked for does not fit what is known: exit status 1
+│   └── NotKnown         it names something that leadsync does not know
 └── UsageError           settings, arguments, environment: exit status 2 with one sentence
+    └── NotReady         the database is not as leadsync needs it; not the fault of whoever asks
 """
 
 from __future__ import annotations
@@ -74,5 +76,13 @@ class NotPossible(LeadsyncError):
     """What was asked for does not fit what is known. Nothing was changed."""
 
 
+class NotKnown(NotPossible):
+    """There is no such list, plan or scan."""
+
+
 class UsageError(LeadsyncError):
     """Wrong settings, arguments or environment. The CLI exits with 2 and prints the sentence."""
+
+
+class NotReady(UsageError):
+    """The database has no tables yet, or is not one that can be used."""

@@ -202,6 +202,16 @@ def supervise(
     return 0 if drained else 1
 
 
+@contextlib.contextmanager
+def sigterm_ends_well() -> Iterator[None]:
+    """Exit status 0 on SIGTERM, also for a server that drains and then raises the signal again (uvicorn)."""
+    old = signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
 class _Signals:
     """Turns signals into a count and a wake-up, so that one `select` waits for children, signals and time."""
 

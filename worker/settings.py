@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import difflib
+import ipaddress
 import os
 import re
 import tomllib
@@ -66,17 +67,30 @@ def _database_url(url: str) -> str:
     return url
 
 
+def _some_secret(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("must not be empty; leave it out to have none")
+    return secret
+
+
+def _long_secret(secret: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]{16,512}", secret.get_secret_value()):
+        raise ValueError("expected 16 to 512 letters, digits and marks without spaces, as openssl rand -hex 32 prints")
+    return secret
+
+
+def _network(address: str) -> str:
+    try:
+        return str(ipaddress.ip_network(address))
+    except ValueError:
+        raise ValueError("expected an address or a network, as in 10.0.0.5 or 10.0.0.0/24") from None
+
+
 def _remote_name(name: str) -> str:
     # People write REMOTE:ID; variables have no lower case of their own and join names by two underscores.
     if not re.fullmatch(r"[a-z0-9-]+(_[a-z0-9-]+)*", name) or len(name) > 64:
         raise ValueError("a remote's name has 1 to 64 lower-case letters, digits, hyphens and single underscores")
     return name
-
-
-def _built(mode: str) -> str:
-    if mode == "review":  # to send all the same would be the opposite of what was asked for
-        raise ValueError("review is not built yet; to send nothing, use: leadsync pause REMOTE")
-    return mode
 
 
 RemoteName = Annotated[str, AfterValidator(_remote_name)]
@@ -115,8 +129,10 @@ class EventSettings(_Group):
     still needs.
     Two installations need two databases of Redis, whatever their groups: the names of queues and budgets are fixed.
     """
-    batch: int = Field(default=500, gt=0, le=10_000)
-    """Entries per transaction. 500 is where a larger batch stops being faster."""
+    batch: int = Field(default=2_000, gt=0, le=10_000)
+    """Entries per transaction; 16 MiB of events end one too.
+    All events of a list in one batch cost one read and one write; a larger batch keeps other workers waiting longer.
+    """
     takeover_s: float = Field(default=45.0, gt=0)
     """Seconds after which an entry that a worker took and did not finish is given to another.
     Longer than any transaction takes, or two workers would do the same work.
@@ -132,14 +148,19 @@ class SyncSettings(_Group):
     The default changes nothing where no remote is called crm.
     """
     brake: float = Field(default=0.3, gt=0, le=1)
-    """No effect yet: there are no scans that it could stop."""
+    """Share of a remote's known lists that one scan may find changed, or no longer find, before a person is asked; and
+    share of one list's members that may go at once. Ten or fewer are never held; a remote that shows no list at all is.
+    """
     conflicts: dict[Literal["name", "owner", "enrichment"], Policy] = {}
     """Who wins when one field was edited on two sides before they met; `authority` where a field is not named.
     `newest` compares the clocks of two remotes, so they must be right.
-    `hold` keeps what was agreed, and does not write the field where it differs until people have made both equal.
+    `hold` keeps what was agreed, and does not write the field where it differs until people decide
+    (`leadsync conflicts list`) or have made both equal.
     """
-    mode: Annotated[Literal["auto", "review"], AfterValidator(_built)] = "auto"
-    """auto: what is due is sent by itself. `review` is refused until it is built."""
+    mode: Literal["auto", "review"] = "auto"
+    """With `auto` what is due is sent by itself. With `review` nothing is written but by `leadsync apply`; changes are
+    taken in, and lists are read where they must be, all the same.
+    """
     late_write_s: float = Field(default=120.0, gt=0)
     """Seconds for which a write of unknown outcome may still arrive; until then no other value is written over it.
     A guess on the safe side: no remote documents it.
@@ -148,8 +169,11 @@ class SyncSettings(_Group):
     """Seconds between two looks of beat for due copies and waiting events that no message announced.
     It is what a lost message costs; a look is one query a remote.
     """
-    keep_days: int | None = Field(default=None, gt=0)
-    """No effect yet: changes and attempts are kept for ever, as with None."""
+    keep_days: int | None = Field(default=None, gt=0, le=36_500)
+    """Days after which changes, attempts, certificates of scans and plans are forgotten, the oldest first; what
+    `leadsync show` tells of a list's past may then end before what explains its present. Rejects are kept: people
+    decide about them. None: everything is kept for ever.
+    """
 
 
 class RemoteSettings(_Group):
@@ -182,7 +206,11 @@ class RemoteSettings(_Group):
     A write that takes longer has an unknown outcome, so rather too long than too short.
     """
     scan_every_s: float = Field(default=900.0, gt=0)
-    """No effect yet: there are no scans."""
+    """Seconds from the beginning of one scan to that of the next: how long a change that no event told of may go
+    unnoticed. A scan reads every list, 100 a call (Lance: all in one), with what the rate budget has left.
+    """
+    mode: Literal["auto", "review"] | None = None
+    """As `sync.mode`, for this remote. None: as `sync.mode` says."""
     fields: dict[lead_list.Field, Literal["both", "push", "pull", "off"]] = {}
     """Direction per field: `both` ways, `push` (written there, edits there are overwritten), `pull` (edits there
     count, never written), or `off` (not compared).
@@ -193,9 +221,13 @@ class RemoteSettings(_Group):
     Without it the owner is not compared on Instantly; Lance has no owner.
     """
     on_missing: Literal["ignore", "create"] = "ignore"
-    """No effect yet: a list that this remote has no copy of is left alone."""
+    """What becomes of a list that this remote has no copy of: left alone, or created there with what is wanted of it.
+    Not before a complete scan, and not where a list of the same name is there already: then a person is asked.
+    """
     on_gone: Literal["hold", "unlink", "recreate"] = "hold"
-    """No effect yet: a list that the remote answers 404 for is always held for a person."""
+    """What becomes of a copy whose list is gone: a complete scan did not show it, and its id is answered with 404.
+    `hold` parks it for a person, `unlink` lets it go, `recreate` makes a new list there. No list is ever deleted.
+    """
     webhook_secret: SecretStr | None = None
     """`whsec_…`: what this remote signs its webhooks with, by Standard Webhooks; it sends them to /webhooks/NAME.
     While it is being changed, the old one and the new one with a comma or a space between: both are accepted.
@@ -259,8 +291,36 @@ class WebSettings(_Group):
     """Address to listen on. The default is seen from this machine only; 0.0.0.0 from everywhere."""
     port: int = Field(default=8484, ge=0, le=65535)
     """0: any free one; the process says which."""
-    password: SecretStr | None = None
-    """No effect yet: health checks answer everybody, and webhooks bring their own proof. None: nothing is asked for."""
+    password: Annotated[SecretStr, AfterValidator(_some_secret)] | None = None
+    """What operators log in with; they may see everything and act. A change of it logs all of them out.
+    None: pages and API answer on this machine only, whatever `host` says, and ask for nothing there.
+    Health checks answer everybody, and webhooks bring their own proof.
+    """
+    viewer_password: Annotated[SecretStr, AfterValidator(_some_secret)] | None = None
+    """What viewers log in with: they see the same pages and change nothing. It needs `password` too, and another value.
+    None: there are no viewers.
+    """
+    api_token: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
+    """What programs send to the API as `Authorization: Bearer`, at least 16 characters; it may do what operators may.
+    None: the API takes what the pages take, a session.
+    """
+    secure: bool = False
+    """Whether the session cookie is always marked Secure, so that browsers send it over TLS only. It is by itself when
+    the request came by TLS as a trusted proxy says; set it when the proxy in front does not say so.
+    """
+    trusted_proxy: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    """Addresses or networks of proxies in front, as in 10.0.0.5 or 10.0.0.0/24: `X-Forwarded-For`, `X-Forwarded-Proto`
+    and `X-Forwarded-User` are believed when they come from there, so each proxy must set all three itself, and nobody
+    else may reach the port. The user is named in the audit; it replaces no password.
+    """
+
+    @model_validator(mode="after")
+    def _two_passwords(self) -> WebSettings:
+        if self.viewer_password is not None and self.password is None:
+            raise ValueError("viewer_password needs password too, or nobody could act")
+        if self.viewer_password is not None and self.viewer_password == self.password:
+            raise ValueError("viewer_password must be another one than password")
+        return self
 
 
 class Settings(BaseSettings):

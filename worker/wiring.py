@@ -9,13 +9,11 @@ from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, TypeVar
-from urllib.parse import parse_qs, urlsplit
 
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry as SyncRetry
 
+from worker import redis_access
 from worker.clock import SystemClock
 from worker.embedded import embedded_redis
 from worker.limits.base import Window
@@ -29,9 +27,6 @@ from worker.stream.redis_stream import RedisStream
 from worker.sync.push import Door
 
 T = TypeVar("T")
-
-#: The key prefix of everything leadsync keeps in Redis beside the stream.
-PREFIX = "leadsync"
 
 
 @dataclass
@@ -64,7 +59,7 @@ class Runtime:
     @cached_property
     def bells(self) -> SyncRedis:
         """For ringing after the loop's work is done; Celery's own publishing is synchronous too."""
-        return SyncRedis.from_url(self.redis_url, retry=SyncRetry(NoBackoff(), 0), socket_timeout=5)
+        return redis_access.client(self.redis_url)
 
     def stream(self, consumer: str) -> RedisStream:
         """The stream of events, as that consumer."""
@@ -80,7 +75,7 @@ class Runtime:
         )
         # A call that never reports (its worker was killed, its outcome is unclear) may be counted late; held for
         # as long as such a write can land, a few kills would stop a small budget for minutes.
-        return RedisBudget(self.redis, remote, windows, hold_s=2 * settings.timeout_s, prefix=PREFIX)
+        return RedisBudget(self.redis, remote, windows, hold_s=2 * settings.timeout_s, prefix=redis_access.PREFIX)
 
     def door(self, remote: str) -> Door:
         """One remote with all that is needed to call it."""
@@ -114,15 +109,6 @@ class Runtime:
             await self.redis.aclose()
 
 
-def broker_url(redis_url: str) -> str:
-    """The same Redis as Celery spells it."""
-    parts = urlsplit(redis_url)
-    if parts.scheme != "unix":
-        return redis_url
-    database = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.path}?virtual_host={database}"
-
-
 @contextlib.contextmanager
 def opened(settings: Settings) -> Iterator[Runtime]:
     """A runtime for one command. Without redis.url the embedded server is shared, or started meanwhile."""
@@ -139,6 +125,4 @@ def process_runtime() -> Runtime:
     # Batches make many small values and no cycles; at the default of 700 the collector takes a quarter of the CPU.
     gc.set_threshold(50_000)
     settings = load_settings()
-    if settings.redis.url is None:
-        raise RuntimeError("a child process needs LEADSYNC_REDIS__URL; start it through the leadsync command")
-    return Runtime(settings, settings.redis.url)
+    return Runtime(settings, redis_access.needed(settings.redis.url))

@@ -5,6 +5,6 @@
 
 from sqlmodel import SQLModel
 
-from models.tables import ledger, lists, remotes
+from models.tables import audit, ledger, lists, remotes, scans
 
-__all__ = ["SQLModel", "ledger", "lists", "remotes"]
+__all__ = ["SQLModel", "audit", "ledger", "lists", "remotes", "scans"]

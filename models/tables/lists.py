@@ -30,6 +30,8 @@ class LeadListRow(SQLModel, table=True):
 
     id: int | None = Field(default=None, sa_column=Column(number(), primary_key=True, autoincrement=True))
     kind: str | None = Field(default=None, sa_column=Column(String(16)))
+    apart: list[str] | None = Field(default=None, sa_column=Column(document()))
+    """Remotes from which it was taken away"""
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
 
 
@@ -68,6 +70,19 @@ class CopyRow(SQLModel, table=True):
             postgresql_where=text("standing = 'due'"),
         ),
         Index("ix_copies_standing", "remote", "standing"),
+        Index("ix_copies_name", "remote", "name_key"),
+        Index(
+            "ix_copies_absent",
+            "remote",
+            sqlite_where=text("absent IS NOT NULL"),
+            postgresql_where=text("absent IS NOT NULL"),
+        ),
+        Index(
+            "ix_copies_held",
+            "list_id",
+            sqlite_where=text("held IS NOT NULL"),
+            postgresql_where=text("held IS NOT NULL"),
+        ),
     )
 
     list_id: int = Field(sa_column=_list_id(primary=True))
@@ -94,6 +109,13 @@ class CopyRow(SQLModel, table=True):
     tries: int = Field(sa_column=Column(Integer(), nullable=False))
     fence: int = Field(sa_column=Column(number(), nullable=False))
     lease_until: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    landed_at: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
+    absent: list[str] | None = Field(default=None, sa_column=Column(document()))
+    """What speaks for the list being gone"""
+    name_key: str | None = Field(default=None, sa_column=Column(String(100)))
+    """The name it shows, without case and spacing: to find lists of one name"""
+    approved: str | None = Field(default=None, sa_column=Column(String(64)))
+    """Signature of the patch that a person let through"""
 
 
 class MemberRow(SQLModel, table=True):

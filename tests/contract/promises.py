@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar, TypeVar
 
 import pytest
@@ -24,6 +25,7 @@ T = TypeVar("T")
 
 ADA, BLAISE, CARL = (f"00000000-0000-7000-8000-00000000000{n}" for n in (1, 2, 3))
 NOBODY = "00000000-0000-7000-8000-0000000000ff"
+CREATED_AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 #: A value that is there, and another one to write, per scalar field of a remote that has them all.
 ALL_VALUES: dict[Field, tuple[Value, Value]] = {
     Field.NAME: ("Old", "New"),
@@ -94,6 +96,10 @@ class There:
     def patch(self, remote_id: str, patch: Patch, kind: Kind | None = None, wire: Wire | None = None) -> Shown | None:
         """Tell one list what differs."""
         return self(lambda connector, send: connector.patch(send, remote_id, kind, patch), wire)
+
+    def create(self, patch: Patch, kind: Kind | None = Kind.PERSON, wire: Wire | None = None) -> Shown:
+        """Make a list."""
+        return self(lambda connector, send: connector.create(send, kind, patch, CREATED_AT), wire)
 
     def pages(self) -> list[list[Shown]]:
         """All pages, with a guard against paging for ever."""
@@ -221,6 +227,56 @@ class ConnectorContract:
             patch = Patch(add=frozenset({ADA})) if name is Field.MEMBERS else Patch({name: None})
             with pytest.raises(Refused, match=f"has no {name}"):
                 there.patch(ADA, patch, wire=wire)
+
+        assert [] == wire.requests
+
+    def test_create_makes_one_list_that_shows_what_was_said(self, there: There) -> None:
+        """The answer shows it with an id of its own, a read and a page show the same, and it was one request."""
+        values = {name: value for name, (_, value) in self.VALUES.items()}
+
+        made = there.create(Patch(values))
+
+        assert 1 == there.calls
+        assert values == made.fields
+        assert made == there.get(made.remote_id)
+        assert [[made]] == there.pages()
+
+    def test_create_takes_a_name_alone_and_no_members(self, there: There) -> None:
+        """Members are told when the list is there."""
+        made = there.create(Patch({Field.NAME: "New"}))
+
+        assert "New" == made.fields[Field.NAME]
+        assert made.members in (None, frozenset())
+
+    def test_two_creates_are_two_lists(self, there: There) -> None:
+        """No remote here recognises a repeat, which is why nothing repeats itself."""
+        first, second = there.create(Patch({Field.NAME: "New"})), there.create(Patch({Field.NAME: "New"}))
+
+        assert first.remote_id != second.remote_id
+
+    @pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+    def test_a_create_is_answered_with_the_list_or_badly(self, there: There, body: bytes) -> None:
+        """Without an id nobody knows what was made; the answer is never guessed at."""
+        wire = Canned(Answer(status=201, body=body))
+
+        with pytest.raises(BadAnswer, match="expected "):
+            there.create(Patch({Field.NAME: "New"}), wire=wire)
+
+        assert 1 == len(wire.requests)
+
+    def test_an_id_that_marks_what_is_to_come_is_a_bad_answer(self, there: There) -> None:
+        """`pending:` is leadsync's own word."""
+        body = b'{"id": "pending:1", "name": "New", "updated_at": "2026-01-01T00:00:00Z", "type": "person"}'
+
+        with pytest.raises(BadAnswer, match="pending:"):
+            there.create(Patch({Field.NAME: "New"}), wire=Canned(Answer(status=200, body=body)))
+
+    def test_an_empty_create_is_never_sent(self, there: There) -> None:
+        """A list without a name is none."""
+        wire = Canned(Answer(status=200, body=b"{}"))
+
+        with pytest.raises(Refused, match="nothing to change"):
+            there.create(Patch(), wire=wire)
 
         assert [] == wire.requests
 

@@ -119,6 +119,21 @@ class OverHttp(ConnectorContract):
             there.get(remote_id)
         assert ("Old" if fault == "drop" else "New") == sim.lead_list(remote_id)["name"]
 
+    @pytest.mark.parametrize(
+        ("fault", "made"), [("timeout_after", 1), ("cut_after", 1), ("error_after", 1), ("drop", 0)]
+    )
+    def test_a_create_whose_answer_is_lost_is_unclear(
+        self, there: There, sim: RunningSimulator, fault: str, made: int
+    ) -> None:
+        """Applied or not: it is never sent a second time from here."""
+        there.wire = lambda: wire_to(sim, timeout_s=0.5)
+        sim.next(fault, times=1)
+
+        with pytest.raises(Unclear):
+            there.create(Patch({Field.NAME: "New"}))
+
+        assert made == len(sim.state())
+
     def test_a_wrong_base_url_is_refused_with_a_hint(self, there: There, sim: RunningSimulator) -> None:
         """404 for all lists is not the end of all lists."""
         there.wire = lambda: wire_to(sim, path="/wrong")

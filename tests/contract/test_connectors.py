@@ -86,6 +86,13 @@ class TestInstantly(OverHttp):
     def row(self, **other: Any) -> dict[str, Any]:
         return {**super().row(**other), "members": []}
 
+    def test_a_company_list_cannot_be_created(self, there: There, sim: RunningSimulator) -> None:
+        """Instantly's lists hold people; nothing is sent."""
+        with pytest.raises(Refused, match="lists of people only"):
+            there.create(Patch({Field.NAME: "New"}), Kind.COMPANY)
+
+        assert [] == sim.calls()
+
     def test_words_are_instantlys_own(self, there: There, sim: RunningSimulator) -> None:
         """Only documented names leave, and owners as Instantly knows them."""
         [remote_id] = there.seed([self.row()])
@@ -182,6 +189,31 @@ class TestLance(OverHttp):
 
         assert there.get(remote_id) == answer
         assert ["GET", "GET"] == [call["method"] for call in sim.calls()]
+
+    def test_a_list_of_unknown_kind_cannot_be_created(self, there: There, sim: RunningSimulator) -> None:
+        """Lance would take it for one of people; nothing is sent."""
+        with pytest.raises(Refused, match="people or companies"):
+            there.create(Patch({Field.NAME: "New"}), None)
+
+        assert [] == sim.calls()
+
+    @pytest.mark.parametrize("kind", Kind)
+    def test_a_created_list_has_its_kind_and_lasts_a_year(
+        self, there: There, sim: RunningSimulator, kind: Kind
+    ) -> None:
+        """Lance asks for dates and for both arrays."""
+        made = there.create(Patch({Field.NAME: "New"}), kind)
+
+        assert kind is made.kind
+        assert {
+            "name": "New",
+            "type": kind,
+            "icpId": None,
+            "startDate": "2026-03-01T12:00:00.123456+00:00",
+            "endDate": "2027-03-01T12:00:00.123456+00:00",
+            "personIds": [],
+            "companyIds": [],
+        } == sim.calls()[0]["body"]
 
     def test_persons_never_reach_a_company_list(self, there: There, sim: RunningSimulator) -> None:
         """The wrong array is caught before it is sent."""

@@ -253,7 +253,8 @@ def test_show_says_what_would_be_sent(leadsync: Leadsync, store: SqlStore) -> No
     ran = leadsync("show", "instantly:instantly-1")
 
     assert 3 == ran.status
-    assert "  instantly:instantly-1 conflict\n    in conflict: it shows name = new\n" in ran.out
+    assert "\ninstantly  name: conflict held: edited there and somewhere else; next: leadsync conflicts " in ran.out
+    assert "\ncrm        name, members: equal: it shows what is wanted\n" in ran.out
 
 
 def test_on_a_terminal_there_are_colours_and_questions(store: SqlStore, env: dict[str, str]) -> None:

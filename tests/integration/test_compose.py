@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import socket
 import sys
 import time
@@ -17,6 +16,7 @@ import pytest
 import redis
 import yaml
 
+from tests.support.commands import run_program
 from tests.support.waiting import wait_until
 from worker.processes import DRAIN_S, Child, running, spawn
 from worker.settings import load_settings
@@ -27,7 +27,13 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if "build" in service}
 
 #: Programs that the images surely have; a health check may use no others.
-PROGRAMS = {"redis": "valkey-cli", "postgres": "pg_isready", "web": "python"}
+PROGRAMS = {
+    "redis": "valkey-cli",
+    "postgres": "pg_isready",
+    "web": "python",
+    "worker": "leadsync",
+    "beat": "leadsync",
+}
 
 #: The settings inside the file itself, for `--profile sim`.
 SIMULATED: str = COMPOSE["configs"]["simulated"]["content"]
@@ -182,11 +188,22 @@ def test_every_command_runs_as_a_plain_process(tmp_path: Path, redis_url: str, p
         with redis.Redis.from_url(redis_url) as client:
             client.xadd("leadsync:events", {"event": "not even JSON"})
             wait_until(lambda: taken_in(client), deadline_s=60, what="a worker takes the event in")
+        for role in ("worker", "beat"):
+            wait_until(lambda role=role: is_healthy(role, here), deadline_s=60, what=f"{role} is healthy")  # type: ignore[misc]
         assert [] == [one.name for one in kept if one.status() is not None]
         began = time.monotonic()
-    # Uvicorn ends its work and then lets the signal have its way.
-    assert {0, -signal.SIGTERM} >= {one.status() for one in kept}
+    assert {0} == {one.status() for one in kept}
     assert time.monotonic() - began < DRAIN_S
+    # Who ended as it should is missed by nobody.
+    assert not is_healthy("worker", here)
+    assert not is_healthy("beat", here)
+
+
+def is_healthy(name: str, env: dict[str, str]) -> bool:
+    """What the health check of that service says here."""
+    how, program, *words = SERVICES[name]["healthcheck"]["test"]
+    assert (how, program) == ("CMD", "leadsync")
+    return run_program(*words, env=env).status == 0
 
 
 def taken_in(client: redis.Redis) -> bool:

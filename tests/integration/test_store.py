@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from models.lead_list import (
     SCALARS,
     Abandoned,
+    Absence,
     Copy,
     Field,
     Intent,
@@ -108,6 +109,9 @@ copies = st.builds(
     fence=st.integers(0, 2**60),
     lease_until=st.none() | moments,
     intent=st.none() | st.builds(Intent, patches, moments),
+    landed_at=st.none() | moments,
+    absent=st.frozensets(st.sampled_from(Absence)),
+    approved=st.sampled_from(["", "f" * 64]),
 )
 
 
@@ -247,7 +251,7 @@ class TestStore:
         ],
         ids=["due", "lease over", "leased", "later", "parked", "conflict", "in sync"],
     )
-    def test_what_is_due(self, store: RunsNow, ready: bool, changes: dict[str, Any]) -> None:  # noqa: FBT001
+    def test_what_is_due(self, store: RunsNow, *, ready: bool, changes: dict[str, Any]) -> None:
         """Standing due, its time has come, and nobody holds it."""
         one = saved(store, due_copy(**changes))
         assert ([one.id] if ready else []) == store.run_now(lambda tx: tx.due("lance", 9))

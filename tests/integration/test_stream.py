@@ -150,6 +150,26 @@ class TestStream:
         scene.run(stream.ack([]))
         scene.run(stream.forgive([]))
 
+    def test_dead_consumers_are_forgotten(self, scene: Scene) -> None:
+        """Those that hold nothing and have asked for nothing for long; entries in hand keep theirs."""
+        assert 0 == scene.run(scene.consumer("none").forget_consumers(0))  # nothing is there at all
+        for number in range(2):
+            scene.add(b"%d" % number)
+        holds, done, fresh = (scene.consumer(name) for name in ("holds", "done", "fresh"))
+        scene.run(holds.unfinished(1))
+        held, finished = scene.run(holds.read(1)), scene.run(done.read(1))
+        scene.run(done.ack([entry.id for entry in finished]))
+        scene.run(fresh.read(1))
+        assert 0 == scene.run(fresh.forget_consumers(3_600))
+        assert 2 == scene.run(fresh.forget_consumers(0))
+        assert 0 == scene.run(fresh.forget_consumers(0))
+        scene.age(3_600)
+        assert texts(held) == texts(scene.run(done.take_over(5, 3_600)))
+        scene.run(done.ack([entry.id for entry in held]))
+        assert 2 == scene.run(fresh.forget_consumers(0))
+        scene.add(b"2")
+        assert [b"2"] == texts(scene.run(done.read(1)))  # forgotten, but alive after all
+
     @pytest.mark.parametrize("call", ["read", "unfinished", "take_over", "trim", "ack"])
     def test_any_call_may_come_first(self, scene: Scene, call: str) -> None:
         """Whatever makes the group, the entries that were there before are read."""

@@ -1,62 +1,21 @@
-"""The HTTP wire against real sockets: what it sends, what it makes of bad servers, and what it never does."""
+"""The HTTP wire against real sockets: what it sends, what it keeps to itself, and whose its connections are."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gzip
 import logging
 import os
-import socket
-import time
 import traceback
-from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydantic import SecretStr
 
-from tests.support.raw_server import OK, Behave, Server, drip, hang_up, say_nothing, says, serving, with_body
-from worker.errors import BadAnswer, LeadsyncError, RemoteDown, Unclear
-from worker.remotes.base import Answer, Request, segment
-from worker.remotes.http import MAX_ANSWER_BYTES, HttpWire
-
-TOKEN = "canary-token-4711"
-READ = Request(method="GET", path="/lists/1")
-WRITE = Request(method="PATCH", path="/lists/1", body={"name": "New"})
-
-
-@contextlib.asynccontextmanager
-async def wired(url: str, *, timeout_s: float = 5.0, max_in_flight: int = 4) -> AsyncIterator[HttpWire]:
-    """A wire that is closed at the end."""
-    wire = HttpWire(url, SecretStr(TOKEN), timeout_s=timeout_s, max_in_flight=max_in_flight)
-    try:
-        yield wire
-    finally:
-        await wire.close()
-
-
-async def one(url: str, request: Request, *, timeout_s: float = 5.0) -> Answer:
-    """The answer to one request there."""
-    async with wired(url, timeout_s=timeout_s) as wire:
-        return await wire.exchange(request)
-
-
-def exchanged(behave: Behave, *requests: Request, timeout_s: float = 5.0) -> tuple[list[Answer], Server]:
-    """The answers to these requests, one after the other over one wire, and the server that gave them."""
-
-    async def run() -> tuple[list[Answer], Server]:
-        async with serving(behave) as server, wired(server.url, timeout_s=timeout_s) as wire:
-            return [await wire.exchange(request) for request in requests], server
-
-    return asyncio.run(run())
-
-
-def failed(behave: Behave, request: Request, *, timeout_s: float = 5.0) -> LeadsyncError:
-    """The error that this request meets there."""
-    with pytest.raises(LeadsyncError) as caught:
-        exchanged(behave, request, timeout_s=timeout_s)
-    return caught.value
+from tests.support.raw_server import OK, hang_up, says, serving, with_body
+from tests.support.wires import READ, TOKEN, WRITE, exchanged, wired
+from worker.errors import Unclear
+from worker.remotes.base import Request, segment
+from worker.remotes.http import HttpWire
 
 
 class TestWhatIsSent:
@@ -169,178 +128,6 @@ class TestWhatIsSent:
         answers, _ = exchanged(says(OK), READ)
 
         assert 200 == answers[0].status
-
-
-class TestWhatComesBack:
-    """Answers of every kind."""
-
-    def test_names_of_headers_are_lower_case(self) -> None:
-        """Nobody has to ask twice for one header."""
-        answers, _ = exchanged(says(with_body(b"{}", "Retry-After: 7", "DATE: then")), READ)
-
-        assert ("7", "then") == (answers[0].headers["retry-after"], answers[0].headers["date"])
-
-    def test_an_answer_without_a_date_getsone(self) -> None:
-        """Dates in Retry-After are measured against it."""
-        answers, _ = exchanged(says(OK), READ)
-
-        assert answers[0].headers["date"].endswith(" GMT")
-
-    @pytest.mark.parametrize("status", [201, 204, 400, 429, 500, 503])
-    def test_every_status_is_an_answer(self, status: int) -> None:
-        """The wire does not judge."""
-        answers, _ = exchanged(says(f"HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n".encode()), WRITE)
-
-        assert (status, b"") == (answers[0].status, answers[0].body)
-
-    def test_gzip_is_unpacked(self) -> None:
-        """Long answers travel packed."""
-        answers, _ = exchanged(says(with_body(gzip.compress(b'{"a":1}'), "content-encoding: gzip")), READ)
-
-        assert b'{"a":1}' == answers[0].body
-
-    @pytest.mark.parametrize("encoding", ["gzip, gzip", "br", "deflate", "zstd"])
-    def test_other_packings_are_refused(self, encoding: str) -> None:
-        """Packed twice, a small body could grow a million times; and we asked for gzip only."""
-        assert BadAnswer is type(failed(says(with_body(b"xx", f"content-encoding: {encoding}")), READ))
-
-    def test_a_body_that_grows_too_large_is_refused(self) -> None:
-        """A gzip bomb ends at the limit, not in memory."""
-        bomb = gzip.compress(bytes(MAX_ANSWER_BYTES + 1))
-
-        error = failed(says(with_body(bomb, "content-encoding: gzip")), READ)
-
-        assert BadAnswer is type(error)
-        assert "expected an answer of at most 32 MiB, got a longer one" == str(error)
-
-    def test_a_token_that_is_quoted_back_is_blotted_out(self) -> None:
-        """`Invalid API key …` would put the key into the ledger and the log."""
-        body = b'{"message":"Invalid API key ' + TOKEN.encode() + b'"}'
-        answer = b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n" % len(body) + body
-
-        answers, _ = exchanged(says(answer), READ)
-
-        assert b'{"message":"Invalid API key [token]"}' == answers[0].body
-
-
-class TestBadServers:
-    """Whether the request may have arrived decides between RemoteDown and Unclear; nothing else does."""
-
-    @pytest.mark.parametrize("request_", [READ, WRITE], ids=["read", "write"])
-    def test_a_refused_connection_is_remote_down(self, request_: Request) -> None:
-        """Nothing was sent, so a write is as harmless as a read."""
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-
-            with pytest.raises(RemoteDown, match=r"no connection to 127.0.0.1:\d+: "):
-                asyncio.run(one(url, request_))
-
-    def test_a_server_without_tls_is_remote_down(self) -> None:
-        """Nothing is sent before both sides speak TLS, and the sentence names the likely mistake."""
-
-        async def run() -> None:
-            async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
-                writer.close()
-
-            listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
-            async with listening:
-                await one(f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}", WRITE)
-
-        with pytest.raises(RemoteDown, match="is base_url really https"):
-            asyncio.run(run())
-
-    def test_a_connection_that_is_never_accepted_is_remote_down(self) -> None:
-        """A full backlog takes no connection: the deadline ends the wait, and nothing was sent."""
-        with socket.socket() as full, contextlib.ExitStack() as waiting:
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            for _ in range(3):
-                other = waiting.enter_context(socket.socket())
-                other.setblocking(False)
-                other.connect_ex(full.getsockname())
-
-            with pytest.raises(RemoteDown, match=r"no connection to 127.0.0.1:\d+ within 0.3 s"):
-                asyncio.run(one(f"http://127.0.0.1:{full.getsockname()[1]}", WRITE, timeout_s=0.3))
-
-    def test_a_wait_for_a_free_connection_is_remote_down(self) -> None:
-        """A request that never got its turn was never sent."""
-
-        async def run() -> None:
-            arrived = asyncio.Event()
-
-            async def take_and_hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-                arrived.set()
-                await reader.read()
-
-            async with serving(take_and_hang) as server, wired(server.url, timeout_s=0.6, max_in_flight=1) as wire:
-                first = asyncio.ensure_future(wire.exchange(WRITE))
-                await arrived.wait()
-                wire._timeout_s = 0.1
-                with pytest.raises(RemoteDown, match=r"no connection to .* within 0.1 s"):
-                    await wire.exchange(WRITE)
-                with pytest.raises(Unclear):
-                    await first
-
-        asyncio.run(run())
-
-    @pytest.mark.parametrize(
-        "behave",
-        [
-            pytest.param(hang_up, id="hangs up"),
-            pytest.param(say_nothing, id="says nothing"),
-            pytest.param(drip, id="drips"),
-            pytest.param(says(with_body(b"{}")[:-1], then_close=True), id="cuts the body"),
-            pytest.param(says(b"HTTP/1.1 200 OK\r\ncontent-le", then_close=True), id="cuts the head"),
-            pytest.param(says(b"SSH-2.0-OpenSSH_9.6\r\n", then_close=True), id="is no HTTP server"),
-            pytest.param(says(with_body(b"not gzip", "content-encoding: gzip")), id="packs badly"),
-        ],
-    )
-    def test_once_sent_the_outcome_is_unclear(self, behave: Behave) -> None:
-        """With a connection the request may have arrived, whatever happened then; and every call ends in time."""
-        begun = time.monotonic()
-
-        assert Unclear is type(failed(behave, WRITE, timeout_s=0.5))
-        assert time.monotonic() - begun < 2.5
-
-    def test_a_time_out_says_how_long_it_was(self) -> None:
-        """The sentence names the host and the seconds."""
-        assert str(failed(say_nothing, READ, timeout_s=0.3)).endswith(" within 0.3 s")
-
-    @pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH"])
-    def test_a_lost_connection_is_not_tried_again_in_secret(self, method: str) -> None:
-        """aiohttp would resend a GET or DELETE over a kept connection: uncounted, and a write repeated blindly."""
-
-        async def run() -> int:
-            answers = iter([says(OK), hang_up, says(OK)])
-
-            async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                await next(answers)(reader, writer)
-
-            async with serving(behave) as server, wired(server.url) as wire:
-                await wire.exchange(READ)
-                with pytest.raises(Unclear):
-                    await wire.exchange(Request(method=method, path="/lists/1"))
-                return len(server.requests)
-
-        assert 2 == asyncio.run(run())
-
-    def test_a_time_out_costs_its_connection_only(self) -> None:
-        """After a call that hung, the next one works."""
-
-        async def run() -> Answer:
-            answers = iter([say_nothing, says(OK)])
-
-            async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                await next(answers)(reader, writer)
-
-            async with serving(behave) as server, wired(server.url, timeout_s=0.3, max_in_flight=1) as wire:
-                with pytest.raises(Unclear):
-                    await wire.exchange(WRITE)
-                return await wire.exchange(WRITE)
-
-        assert 200 == asyncio.run(run()).status
 
 
 class TestSecrets:

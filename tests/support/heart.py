@@ -32,9 +32,11 @@ def remote_rules(
     directions: Mapping[Field, Direction] | None = None,
     spell: Callable[[Field, Value], Value] = same,
     versioned: bool = True,
+    review: bool = False,
 ) -> RemoteRules:
     """One remote that holds every field both ways, unless told otherwise."""
-    return RemoteRules(rank=rank, directions={**BOTH, **(directions or {})}, spell=spell, versioned=versioned)
+    fields = {**BOTH, **(directions or {})}
+    return RemoteRules(rank=rank, directions=fields, spell=spell, versioned=versioned, review=review)
 
 
 def rules_of(

@@ -106,16 +106,29 @@ class Stack:
         crm, differing = names["crm"], [kind for kind in names if names[kind] != names["crm"]]
         return {"status": self.status(), "unfinished": self.unfinished(), "lists": len(crm), "differing": differing}
 
-    def wait_linked(self) -> None:
-        """Until every copy was read once."""
-        wait_until(
-            lambda: all(self._reads(kind) >= len(self.ids[kind]) for kind in ("instantly", "lance")),
-            deadline_s=60,
-            what="every linked copy is read",
+    def scan(self, remote: str) -> tuple[int, dict[str, Any]]:
+        """What `leadsync scan REMOTE --wait --json` says, and its exit status."""
+        done = subprocess.run(
+            [*LEADSYNC, "scan", remote, "--wait", "--json"], env=self.env, capture_output=True, check=False, timeout=90
         )
+        assert done.stdout, done.stderr.decode()
+        return done.returncode, orjson.loads(done.stdout)
 
-    def _reads(self, kind: str) -> int:
-        return int(self.simulators[kind].summary()["calls"].get("GET", 0))
+    def wait_scanned(self) -> None:
+        """Until each remote was scanned completely."""
+        wait_until(self._scanned, deadline_s=60, what="every remote is scanned", told=self.told)
+
+    def _scanned(self) -> bool:
+        return all(one["last_complete_scan"] for one in self.status()["remotes"].values())
+
+    def wait_linked(self) -> None:
+        """Until all copies are tied together, and each was read once: by itself, or by the first scan."""
+        wait_until(self._linked, deadline_s=60, what="every linked copy is read", told=self.told)
+
+    def _linked(self) -> bool:
+        now, lists = self.status(), len(self.ids["crm"])
+        all_in_sync = now["copies"]["in_sync"] == now["copies"]["total"] == lists * len(self.simulators)
+        return bool(now["lists"] == lists and all_in_sync)
 
 
 @contextlib.contextmanager

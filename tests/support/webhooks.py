@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import hashlib
 import hmac
 import http.client
 import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,9 +16,8 @@ from typing import Any
 import orjson
 from redis import Redis
 
-from tests.support.waiting import wait_until
+from tests.support.web import serving
 from worker.settings import Settings
-from worker.web.server import make_app, make_server
 from worker.wiring import Runtime
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
@@ -84,6 +81,8 @@ class Web:
 
     port: int
     redis: Redis
+    #: Remotes whose scans were seen to.
+    nudged: list[str]
 
     def post(self, remote: str, body: bytes, headers: Mapping[str, str]) -> Said:
         """One whole webhook."""
@@ -118,24 +117,9 @@ def running_web(redis_url: str, remotes: Mapping[str, Any] | None = None) -> Ite
     """The real server on a free port."""
     settings = Settings.model_validate({"remotes": remotes or REMOTES})
     runtime = Runtime(settings, redis_url)
-    server = make_server(make_app(runtime))
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
-
-    async def serve() -> None:
-        await server.serve([listening])
-        await runtime.hang_up()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    try:
-        wait_until(lambda: server.started, what="the server listens")
-        with Redis.from_url(redis_url) as redis:
-            yield Web(listening.getsockname()[1], redis)
-    finally:
-        server.should_exit = True
-        thread.join()
-        listening.close()
+    nudged = list[str]()
+    with serving(runtime, nudged.append) as port, Redis.from_url(redis_url) as redis:
+        yield Web(port, redis, nudged)
 
 
 def read_answer(connection: socket.socket) -> Said:

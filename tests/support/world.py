@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -15,17 +15,20 @@ import orjson
 from models.lead_list import Copy, Field, Kind, LeadList, Value
 from models.observation import Shown
 from models.patch import Patch
+from models.scan import Scan, Trigger
 from tests.support.heart import NOON, rules_of
 from worker.engine.rules import Rules
 from worker.errors import RedisAway, Unclear
 from worker.limits.base import Ending, Grant, Lane, Report, Wait
 from worker.ports import EntryId, Store
-from worker.remotes.base import Answer, Request, Send, Wire
+from worker.remotes.base import Answer, Page, Request, Send, Wire
 from worker.remotes.memory import MemoryConnector
 from worker.store.memory import MemoryStore
 from worker.stream.memory import Log, MemoryStream
 from worker.sync.intake import Taken, drain
 from worker.sync.push import Door, Pushed, push
+from worker.sync.scan import scan
+from worker.sync.schedule import begin
 
 TIMEOUT_S = 20.0
 LATE_WRITE_S = 120.0
@@ -146,6 +149,13 @@ class Unversioned(MemoryConnector):
         shown = await super().patch(send, remote_id, kind, patch)
         return shown and replace(shown, version=None, members=None)
 
+    async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
+        return replace(await super().create(send, kind, patch, at), version=None, members=None)
+
+    async def page(self, send: Send, cursor: str | None) -> Page:
+        page = await super().page(send, cursor)
+        return Page(tuple(replace(shown, version=None, members=None) for shown in page.items), page.next)
+
 
 class World:
     """Three remotes, one stream, one store."""
@@ -232,6 +242,18 @@ class World:
     async def push(self, remote: str, for_s: float = 60.0) -> Pushed:
         """Push one remote until nothing of it is due."""
         return await push(self.door(remote), self.store, self.rules, TestClock(), for_s=for_s, spread=lambda: 0.5)
+
+    async def scan(self, remote: str, trigger: Trigger = Trigger.PERSON, for_s: float = 60.0) -> Scan:
+        """Scan one remote to its end, and read by id what it did not show."""
+        await self.store.run(lambda tx: begin(tx, remote, trigger))
+        for _ in range(50):
+            if await scan(self.door(remote), self.store, self.rules, TestClock(), for_s=for_s) is None:
+                break
+            await self.push(remote)
+            self.wait(1)
+        latest = await self.store.run(lambda tx: tx.scans.latest(remote))
+        assert latest is not None
+        return latest
 
     async def sync(self) -> None:
         """Take in and push until nothing is due now."""

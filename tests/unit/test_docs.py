@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from models.event import parse_event
 from models.lead_list import Standing, Waiting
 from models.patch import Reason
+from models.scan import ScanState
 from tests.support.settings_reference import reference
 from worker.cli.main import app
 from worker.engine.rules import Direction, Policy
@@ -134,6 +135,7 @@ def _anchors(page: Path) -> set[str]:
         (Standing, "operating.md"),
         (Waiting, "operating.md"),
         (Reason, "how-it-works.md"),
+        (ScanState, "operating.md"),
         (Policy, "connecting.md"),
         ([one for one in Direction if one is not Direction.NONE], "connecting.md"),
     ],

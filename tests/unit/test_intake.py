@@ -295,3 +295,54 @@ def test_a_bug_rejects_only_the_entry_that_meets_it(monkeypatch: pytest.MonkeyPa
         )
 
     run(scene)
+
+
+# What makes a batch
+
+
+def acknowledged(diary: Diary) -> list[int]:
+    """The sizes of the batches, in their order."""
+    return [int(line.removeprefix("ack ")) for line in diary.lines if line.startswith("ack")]
+
+
+async def intake_all(world: World, batch: int) -> None:
+    """Everything that is in the stream."""
+    await world.intake(batch)
+
+
+@pytest.mark.parametrize(("batch", "entries", "sizes"), [(7, 16, [7, 7, 2]), (60, 130, [60, 60, 10]), (60, 60, [60])])
+def test_a_batch_is_read_to_its_end(batch: int, entries: int, sizes: list[int]) -> None:
+    """However many reads it takes: a batch is as large as the settings say while there is enough."""
+    world, diary = noted()
+    for _ in range(entries):
+        world.log.add(b"{}")
+    run(lambda: intake_all(world, batch))
+    assert sizes == acknowledged(diary)
+
+
+def test_a_batch_ends_when_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its bytes count too: entries of a kind never go far beyond."""
+    monkeypatch.setattr(intake, "_BATCH_BYTES", 20_000)
+    world, diary = noted()
+    for _ in range(50):
+        world.log.add(b" " * 1_000)
+    run(lambda: intake_all(world, 500))
+    assert acknowledged(diary) == [20, 20, 10]
+
+
+def test_entries_that_were_read_are_taken_in_when_redis_goes_away() -> None:
+    """They are ours: left behind they would wait until this worker starts anew."""
+    world, diary = noted()
+
+    class Leaving(NotingStream):
+        async def read(self, count: int) -> list[Entry]:
+            if world.log.delivered:
+                raise RedisAway("Redis cannot be reached; is it running?")
+            return await super().read(count)
+
+    world.stream = Leaving(world.log, diary)
+    for _ in range(30):
+        world.log.add(b"{}")
+    with pytest.raises(RedisAway):
+        run(lambda: intake_all(world, 500))
+    assert acknowledged(diary) == [10]

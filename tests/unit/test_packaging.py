@@ -132,7 +132,7 @@ def a_python(folder: Path, *, recent: bool) -> str:
     ("recent", "sentence"),
     [(False, "run: Python 3.11 or newer is needed: install it"), (True, "needs pip 22.3 or newer: install it")],
 )
-def test_run_says_what_the_machine_lacks(tmp_path: Path, recent: bool, sentence: str) -> None:  # noqa: FBT001
+def test_run_says_what_the_machine_lacks(tmp_path: Path, *, recent: bool, sentence: str) -> None:
     """An old Python, or one without pip: one sentence with the next step, and nothing is changed."""
     for name in ("run", "pyproject.toml", "requirements-test.lock", "requirements-build.lock"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())

@@ -250,7 +250,7 @@ def test_a_change_during_a_flight_is_sent_after_it() -> None:
 
 @pytest.mark.parametrize("policy", [Policy.AUTHORITY, Policy.NEWEST])
 @pytest.mark.parametrize("echo", [True, False])
-def test_a_second_edit_from_below_during_a_flight_to_the_top_stays(policy: Policy, echo: bool) -> None:  # noqa: FBT001
+def test_a_second_edit_from_below_during_a_flight_to_the_top_stays(policy: Policy, *, echo: bool) -> None:
     """Somebody types B and then C in Instantly while B is on its way to the CRM: C it is, whoever has authority."""
 
     async def scene() -> None:

@@ -37,6 +37,8 @@ def why_not(toml: str = "") -> str:
     [
         ('[radis]\nurl = "x"', "radis: unknown setting; did you mean redis?"),
         ('[redis]\nurll = "x"', "redis.urll: unknown setting; did you mean url?"),
+        ("[sync]\nkeep_days = 0", "sync.keep_days: must be greater than 0"),
+        ("[sync]\nkeep_days = 1000000000", "sync.keep_days: must be less than or equal to 36500"),
         ("[sync]\nlate_write = 5", "sync.late_write: unknown setting; did you mean late_write_s?"),
         (CRM + 'tokn = "x"', "remotes.crm.tokn: unknown setting; did you mean token?"),
         ("zzz = 1", "zzz: unknown setting; known here: data_dir, database, events, redis, remotes, sync, web"),

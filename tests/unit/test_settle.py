@@ -11,7 +11,7 @@ import pytest
 from models.lead_list import Abandoned, Copy, Field, Intent, LeadList, Seen, Spelling, Standing, Value, Waiting
 from models.ledger import ChangeKind
 from models.observation import Evidence, Observation
-from models.outcome import Done, Later, Outcome, Park, PauseRemote
+from models.outcome import Done, Later, NotFound, Outcome, Park, PauseRemote
 from models.patch import Patch
 from tests.support.heart import NOON, at, copy_of, later, list_of, observation, rules_of, whole
 from worker.errors import (
@@ -43,10 +43,6 @@ def claim_of(patch: Patch | None = B, *, tries: int = 0, copy: Copy | None = Non
 
 
 WRITE, READ = claim_of(), claim_of(None)
-NO_LIST = (
-    "if it was deleted: leadsync unlink lance:lance-1; "
-    "if we lost access to it: restore that, then leadsync parked retry lance:lance-1"
-)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +81,7 @@ NO_LIST = (
             AccessLost("x"),
             READ,
         ),
-        (Park(cause="lance has no list lance-1 (404)", next_step=NO_LIST), NotThere("x"), READ),
+        (NotFound(), NotThere("x"), READ),
         (
             Park(cause="x", next_step="change the list, or: leadsync parked retry lance:lance-1"),
             Refused("x"),
@@ -366,7 +362,9 @@ def test_many_land_in_one_transaction() -> None:
             tx.save([(None, replace(list_of(copy, wanted={NAME: "B"}), id=number))])
 
     store.run_now(make)
-    claims = [replace(claim_of(), list_id=number) for number in (1, 2)]
+    claims = [
+        replace(claim_of(), list_id=number, copy=replace(flying, remote_id=f"lance-{number}")) for number in (1, 2)
+    ]
     flown = [_flown(claims[0]), _flown(claims[1], Later(after_s=9, waiting=Waiting.BACKOFF, note="x"))]
     store.run_now(lambda tx: land(tx, flown, RULES, late_write_s=120))
     assert [(Standing.IN_SYNC, None), (Standing.DUE, later(9))] == _standings(store)

@@ -35,13 +35,14 @@ def lists(
     """Lead lists and how their copies stand. Several options show all that one of them would show."""
     from models.lead_list import Standing
     from worker.cli.opening import at_desk
+    from worker.documents.lists import is_braked
     from worker.documents.lists import lists as ask
 
     asked = ((due, Standing.DUE), (parked, Standing.PARKED), (conflict, Standing.CONFLICT))
     standings = [standing for chosen, standing in asked if chosen]
     with at_desk() as desk:
         page = desk.runtime.run(ask(desk.runtime, desk.views, standings, limit=limit, after=after))
-    urgent = any(one.standing in (Standing.PARKED, Standing.CONFLICT) for one in page.items)
+    urgent = any(one.standing in (Standing.PARKED, Standing.CONFLICT) or is_braked(one) for one in page.items)
     show(page, _lists_text, json=json, look=urgent)
 
 
@@ -78,7 +79,10 @@ def _lists_text(page: PageDocument[ListLine]) -> None:
 
 def _name(one: ListLine) -> str:
     """What `leadsync show` takes; one of its copies is enough."""
-    return next(f"{remote}:{copy.id}" for remote, copy in one.copies.items())
+    from models.lead_list import PENDING
+
+    names = [(copy.id.startswith(PENDING), f"{remote}:{copy.id}") for remote, copy in one.copies.items()]
+    return min(names, key=lambda name: name[0])[1]
 
 
 def _where(copies: dict[str, CopyLine]) -> str:
@@ -86,6 +90,12 @@ def _where(copies: dict[str, CopyLine]) -> str:
     if len({_standing(copy) for copy in copies.values()}) == 1:
         return ", ".join(copies)
     return ", ".join(f"{remote} {_standing(copy)}" for remote, copy in copies.items())
+
+
+def _to_come(copy: CopyDocument) -> str:
+    from models.lead_list import PENDING
+
+    return " (to be created there)" if copy.id.startswith(PENDING) else ""
 
 
 def _standing(copy: CopyLine | CopyDocument) -> str:
@@ -96,7 +106,7 @@ def _show_text(found: ShowDocument) -> None:
     line(f"lead list {found.id}, {found.kind or 'kind not known yet'}: {words(found.standing)}")
     copies = found.copies.items()
     for remote, copy in copies:
-        line(f"  {remote}:{copy.id} {_standing(copy)}")
+        line(f"  {remote}:{copy.id}{_to_come(copy)} {_standing(copy)}")
         for text in _about(copy):
             line(f"    {text}")
     if found.next_step:
@@ -105,6 +115,12 @@ def _show_text(found: ShowDocument) -> None:
     fields = ("name", "owner", "enrichment", "members")
     rows = [[field, _wanted(found, field), *(_shown(copy, field) for _, copy in copies)] for field in fields]
     table(["", "wanted", *(remote for remote, _ in copies)], rows)
+    if any(copy.explained for _, copy in copies):
+        line()
+        width = max(len(remote) for remote, _ in copies)
+        for remote, copy in copies:
+            for name, text in zip([remote, *[""] * len(fields)], _why(copy), strict=False):
+                line(f"{name:{width}}  {text}")
     if found.history:
         line()
         table(["at", "what", "where", "details"], [_past(one) for one in found.history])
@@ -123,6 +139,14 @@ def _shown(copy: CopyDocument, field: str) -> str:
     return f"{shown} [{reason}]" if reason else shown
 
 
+def _why(copy: CopyDocument) -> list[str]:
+    """A line for each sentence, with the fields that it explains."""
+    fields: dict[str, list[str]] = {}
+    for field, sentence in copy.explained.items():
+        fields.setdefault(sentence, []).append(field)
+    return [f"{', '.join(names)}: {sentence}" for sentence, names in fields.items()]
+
+
 def _value(value: Any) -> str:
     return "empty" if value is None or value == "" else cut(cell(value), 40)
 
@@ -134,10 +158,7 @@ def _about(copy: CopyDocument) -> list[str]:
         sent += [f"{word} {_some(some)}" for word, some in _moves(copy) if some.count]
         told.append(f"would send {', '.join(sent)}")
     elif copy.members_missing and copy.members_missing.count:
-        told.append(f"lacks {_some(copy.members_missing)} members")
-    if copy.held:
-        held = ", ".join(f"{field} = {_value(value)}" for field, value in copy.held.items())
-        told.append(f"in conflict: it shows {held}")
+        told.append(f"lacks members: {_some(copy.members_missing)}")
     if copy.due_at:
         failed = f", after {copy.tries} failed calls" if copy.tries else ""
         told.append(f"due at {cell(copy.due_at)}{failed}")

@@ -6,7 +6,22 @@ import sys
 
 import typer
 
-from worker.cli import demo, doctor, lists, operate, parked, processes, rejects, status, system
+from worker.cli import (
+    audit,
+    conflicts,
+    demo,
+    doctor,
+    health,
+    lists,
+    operate,
+    parked,
+    plan,
+    processes,
+    rejects,
+    scans,
+    status,
+    system,
+)
 from worker.cli.output import Exit, say
 from worker.errors import LeadsyncError, UsageError
 from worker.log import set_up_logs
@@ -20,7 +35,22 @@ app = typer.Typer(
     add_completion=False,
 )
 
-for module in (demo, processes, system, status, lists, operate, parked, rejects, doctor):
+for module in (
+    demo,
+    processes,
+    system,
+    status,
+    lists,
+    operate,
+    plan,
+    parked,
+    conflicts,
+    rejects,
+    scans,
+    audit,
+    doctor,
+    health,
+):
     module.register(app)
 
 

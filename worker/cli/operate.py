@@ -30,7 +30,7 @@ def link(
     keys = [remote_key(name) for name in names]
     with at_desk() as desk:
         runtime = desk.runtime
-        linked = runtime.run(operate.link(runtime.store, runtime.registry.rules, keys))
+        linked = runtime.run(operate.link(desk.store, runtime.registry.rules, keys))
         ring_push(runtime, linked.due)
     tied = [":".join(key) for key in linked.copies]
     _tell(
@@ -48,7 +48,7 @@ def unlink(name: Annotated[str, typer.Argument(metavar="REMOTE:ID")], *, json: J
     key = remote_key(name)
     with at_desk() as desk:
         runtime = desk.runtime
-        moved = runtime.run(operate.unlink(runtime.store, runtime.registry.rules, key))
+        moved = runtime.run(operate.unlink(desk.store, runtime.registry.rules, key))
         ring_push(runtime, moved.due)
     _tell(f"{name} is unlinked: it is no longer synced", {"unlinked": [name]}, json=json)
 
@@ -59,7 +59,7 @@ def pause(remote: Annotated[str, typer.Argument()], *, json: Json = False) -> No
     from worker.sync import operate
 
     with at_desk() as desk:
-        before = desk.runtime.run(operate.pause(desk.runtime.store, desk.runtime.registry.rules, remote))
+        before = desk.runtime.run(operate.pause(desk.store, desk.runtime.registry.rules, remote))
     text = f"{remote} was paused already: {before.cause}" if before.paused else f"{remote} is paused"
     _tell(text, {"remote": remote, "state": "paused", "changed": not before.paused}, json=json)
 
@@ -70,7 +70,7 @@ def resume(remote: Annotated[str, typer.Argument()], *, json: Json = False) -> N
     from worker.sync import operate
 
     with at_desk() as desk:
-        before = desk.runtime.run(operate.resume(desk.runtime.store, desk.runtime.registry.rules, remote))
+        before = desk.runtime.run(operate.resume(desk.store, desk.runtime.registry.rules, remote))
         ring_push(desk.runtime, [remote])
     text = f"{remote} is active again" if before.paused else f"{remote} was not paused"
     _tell(text, {"remote": remote, "state": "active", "changed": before.paused}, json=json)

@@ -99,7 +99,7 @@ def _move(which: list[RemoteKey] | ParkedFilter, move: Move, outcome: str, *, ye
     with at_desk() as desk:
         keys, runtime = _chosen(desk.views, which), desk.runtime
         confirm(f"{len(keys)} parked copies will be {outcome}", len(keys), yes=yes)
-        moved = runtime.run(move(runtime.store, runtime.registry.rules, keys))
+        moved = runtime.run(move(desk.store, runtime.registry.rules, keys))
         ring_push(runtime, moved.due)
     if json:
         document({"matched": len(keys), "moved": moved.copies})

@@ -44,7 +44,7 @@ def retry(
     json: Json = False,
 ) -> None:
     """Put them back into the stream, for instance after the settings were corrected."""
-    from worker.cli.opening import add_events, at_desk
+    from worker.cli.opening import add_events, at_desk, person
     from worker.store.database import open_database
     from worker.store.views import SqlRejects
     from worker.sync.operate import retry_rejects
@@ -59,7 +59,7 @@ def retry(
     chosen = sorted(set(ids)) if ids else known
     confirm(f"{len(chosen)} rejected events go back to the stream", len(chosen), yes=yes)
     with opened(desk.runtime.settings) as runtime:
-        kept = SqlRejects(open_database(runtime.settings.database_url))
+        kept = SqlRejects(open_database(runtime.settings.database_url), person())
         retried = retry_rejects(kept, lambda events: add_events(runtime, events), chosen)
     if json:
         document({"matched": len(chosen), "retried": retried})

@@ -10,6 +10,7 @@ from worker.cli.output import Json
 from worker.cli.render import NOTHING, duration, line, show, table, words
 
 if TYPE_CHECKING:
+    from worker.documents.numbers import NumbersDocument
     from worker.documents.remotes import BudgetDocument, StreamDocument
     from worker.documents.status import CopyCounts, StatusDocument
 
@@ -45,10 +46,14 @@ def _text(found: StatusDocument) -> None:
     line(f"{found.lists} lead lists; due by reason: {reasons or NOTHING}")
     line(f"oldest copy that is not in sync: {duration(found.oldest_unsynced_s)}")
     line(f"events: {_stream(found.stream)}")
+    line(f"numbers: {_numbers(found.numbers)}")
     trouble: dict[str, list[str]] = {}
     for name, one in remotes:
         if one.cause:
             trouble.setdefault(f"{one.state}: {one.cause}; next: {one.next_step}", []).append(name)
+        if one.held_scan:
+            held = one.held_scan
+            trouble.setdefault(f"scan {held.id} is held: {held.reason}; next: {held.next_step}", []).append(name)
     for text, names in trouble.items():
         line(f"{', '.join(names)} {text}")
 
@@ -70,3 +75,11 @@ def _budget(budget: BudgetDocument | str) -> str:
 
 def _stream(stream: StreamDocument | str) -> str:
     return stream if isinstance(stream, str) else f"{stream.waiting} waiting, {stream.pending} being taken in"
+
+
+def _numbers(numbers: NumbersDocument | str) -> str:
+    if isinstance(numbers, str):
+        return numbers
+    says = f"{numbers.lists_checked} lists checked, the last {duration(numbers.age_s)} ago"
+    wrong = numbers.mismatches
+    return f"{says}; {wrong} mismatches, mended: see the workers' log" if wrong else f"{says}; they add up"

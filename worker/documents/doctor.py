@@ -15,9 +15,13 @@ from urllib.parse import urlsplit
 
 from redis.exceptions import RedisError
 
+from worker.documents.health import Marks, marks_in, told
+from worker.documents.numbers import STALE_S, NumbersDocument, ask_numbers
+from worker.documents.remotes import Unknown
 from worker.errors import AccessLost, LeadsyncError, Permanent, Transient, UsageError
 from worker.limits.base import Lane
 from worker.limits.throttle import Throttle
+from worker.marks import KEPT_S, Role
 from worker.remotes.line import Line
 from worker.settings import config_path
 from worker.store.health import Health
@@ -27,6 +31,8 @@ from worker.wiring import Runtime
 OLDEST_REDIS: Final = (7, 0)
 #: Clocks that differ by more make ages and waits wrong.
 MOST_SKEW_S: Final = 5.0
+#: Nothing bad: they may be started any time.
+NONE_RUNS: Final = "none runs; leadsync up starts all, leadsync worker and leadsync beat one each"
 #: A check waits this long for a place in a remote's rate budget.
 _PATIENCE_S: Final = 5.0
 
@@ -64,6 +70,9 @@ async def doctor(runtime: Runtime, database: Health, *, no_redis: str | None = N
     checks += await _redis(runtime, no_redis)
     checks += await asyncio.to_thread(_database, database)
     checks += await _clocks(runtime, database)
+    processes = await asyncio.to_thread(_processes, runtime)
+    started = any(check.next_step or check.says != NONE_RUNS for check in processes)
+    checks += [*processes, judge_numbers(await ask_numbers(runtime), started=started)]
     checks += await asyncio.gather(*(_remote(runtime, name) for name in sorted(runtime.settings.remotes)))
     return DoctorDocument(all(check.result is Result.OK for check in checks), checks)
 
@@ -190,6 +199,49 @@ def judge_clock(name: str, before: datetime, told: datetime, after: datetime) ->
     if skew_s < MOST_SKEW_S:
         return Check(name, Result.OK, f"within {skew_s:.1f} s of this machine's")
     return Check(name, Result.BAD, f"{skew_s:.0f} s away from this machine's", "set the clocks by NTP on both machines")
+
+
+def _processes(runtime: Runtime) -> list[Check]:
+    try:
+        marks = marks_in(runtime.bells, runtime.settings.sync.tick_s)
+    except LeadsyncError:
+        return _unknown(list(Role), "Redis does not answer")
+    return judge_marks(marks)
+
+
+def judge_marks(marks: Marks) -> list[Check]:
+    """Do workers and beat do their work? That none was started yet is nothing bad."""
+    if not marks.workers and not marks.beats:
+        return [Check(role, Result.OK, NONE_RUNS) for role in Role]
+    return [_judge_role(marks, role) for role in Role]
+
+
+def _judge_role(marks: Marks, role: Role) -> Check:
+    found, silent = marks.of(role), marks.silent(role)
+    if role is Role.WORKER and not marks.at_work(Role.BEAT) and (silent or not found):
+        return Check(role, Result.UNKNOWN, "nothing to do: no beat sends ticks", "mend that first")
+    if not found:
+        return Check(role, Result.BAD, f"none in the last {KEPT_S // 60} min", f"start it: leadsync {role}")
+    if silent:
+        step = f"look at its log and start it anew; one that was killed is forgotten after {KEPT_S // 60} min"
+        return Check(role, Result.BAD, told(role, silent), step)
+    newest = told(role, [min(found, key=lambda mark: mark.age_s)])
+    return Check(role, Result.OK, f"{len(found)} at work; {newest}")
+
+
+def judge_numbers(found: NumbersDocument | Unknown, *, started: bool) -> Check:
+    """What upkeep found when it last looked. While nobody runs, nobody looks."""
+    what, tell = "numbers", "look for numbers_do_not_add_up in the workers' log, and report it"
+    if isinstance(found, str):
+        if not started:
+            return Check(what, Result.OK, "checked every minute once a worker and beat run")
+        return Check(what, Result.UNKNOWN, "not checked yet", "ask again in two minutes; it takes worker and beat")
+    says = f"{found.lists_checked} lists checked, the last {found.age_s:.0f} s ago; {found.mismatches} mismatches"
+    if found.mismatches:
+        return Check(what, Result.BAD, f"{says}, which were mended", tell)
+    if started and found.age_s > STALE_S:
+        return Check(what, Result.UNKNOWN, says, "upkeep looks every minute: see what worker and beat do")
+    return Check(what, Result.OK, says)
 
 
 async def _remote(runtime: Runtime, name: str) -> Check:

@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from models.lead_list import Standing, Waiting
 from worker.documents.remotes import Brakes, ask_budgets
 from worker.errors import UsageError
+from worker.store.list_views import ANY_LIST, ListFilter
 from worker.store.views import Listed, ListedCopy, ParkedCopy, ParkedFilter, RejectedEntry, Views
 from worker.wiring import Runtime
 
@@ -70,38 +71,49 @@ class ParkedLine:
 
 
 async def lists(
-    runtime: Runtime, views: Views, standings: Collection[Standing], *, limit: int, after: str | None
+    runtime: Runtime,
+    views: Views,
+    standings: Collection[Standing],
+    *,
+    limit: int,
+    after: str | None,
+    which: ListFilter = ANY_LIST,
 ) -> PageDocument[ListLine]:
     """Lead lists; with `standings`, those with a copy that stands so."""
-    start = _number(after)
+    start = cursor_number(after)
     budgets = await ask_budgets(runtime)
     listed, states = await asyncio.to_thread(
-        views.look, lambda view: (view.lists(standings, limit, start), view.remote_states())
+        views.look, lambda view: (view.lists(standings, limit, start, which), view.remote_states())
     )
     brakes = Brakes(frozenset(runtime.settings.remotes), states, budgets)
-    return _page(listed, limit, lambda one: _line(one, brakes), lambda one: str(one.id))
+    return as_page(listed, limit, lambda one: _line(one, brakes), lambda one: str(one.id))
 
 
 async def parked(views: Views, which: ParkedFilter, *, limit: int, after: str | None) -> PageDocument[ParkedLine]:
     """Copies that only a person can move on."""
     number, colon, remote = (after or "0:").partition(":")
-    if not colon:
+    if not colon or not remote.isprintable():
         raise _bad_cursor(after)
-    start = (_number(number), remote)
+    start = (cursor_number(number), remote)
     found = await asyncio.to_thread(views.look, lambda view: view.parked(which, limit, start))
-    return _page(found, limit, _parked_line, lambda one: f"{one.list_id}:{one.remote}")
+    return as_page(found, limit, _parked_line, lambda one: f"{one.list_id}:{one.remote}")
 
 
 async def rejects(views: Views, *, limit: int, after: str | None) -> PageDocument[RejectedEntry]:
     """Entries of the stream that could not be taken in."""
-    start = _number(after)
+    start = cursor_number(after)
     found = await asyncio.to_thread(views.look, lambda view: view.rejects(limit, start))
-    return _page(found, limit, lambda one: one, lambda one: str(one.id))
+    return as_page(found, limit, lambda one: one, lambda one: str(one.id))
 
 
 def overall(standings: Collection[Standing]) -> Standing:
     """Where a list stands as a whole."""
     return max(standings, key=_URGENCY.index, default=Standing.IN_SYNC)
+
+
+def is_braked(one: ListLine) -> bool:
+    """The brake holds one of its copies: a person decides."""
+    return any(copy.waiting is Waiting.BRAKE for copy in one.copies.values())
 
 
 def link_step(copies: dict[str, str], configured: Collection[str]) -> str | None:
@@ -144,13 +156,14 @@ def _parked_line(one: ParkedCopy) -> ParkedLine:
     )
 
 
-def _page(found: Sequence[R], limit: int, as_line: Callable[[R], T], cursor: Callable[[R], str]) -> PageDocument[T]:
+def as_page(found: Sequence[R], limit: int, as_line: Callable[[R], T], cursor: Callable[[R], str]) -> PageDocument[T]:
     """`found` holds one more than `limit` when there is a next page."""
     shown = found[:limit]
     return PageDocument([as_line(one) for one in shown], cursor(shown[-1]) if len(found) > limit else None)
 
 
-def _number(cursor: str | None) -> int:
+def cursor_number(cursor: str | None) -> int:
+    """Where a page of numbered rows begins; 0 for the first."""
     if cursor is None:
         return 0
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):

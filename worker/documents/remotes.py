@@ -69,6 +69,8 @@ class Brakes:
         budget = self.budgets.get(remote)
         if in_flight:
             return Waiting.IN_FLIGHT
+        if stored in (Waiting.BRAKE, Waiting.REVIEW):
+            return stored  # a person decides first, whatever holds the remote
         if remote not in self.configured or self.state(remote).paused:
             return Waiting.PAUSED
         if budget is not None and budget.breaker_s is not None:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from models.lead_list import Copy, Field, LeadList, Standing, Value, Waiting
 from models.ledger import Attempt, Change
-from models.patch import Patch
+from models.patch import CopyPlan, Patch, Reason
+from worker.documents.explain import Explained
 from worker.documents.lists import link_step, overall
 from worker.documents.remotes import Brakes, ask_budgets
 from worker.engine import members
@@ -66,6 +67,8 @@ class CopyDocument:
     fields: dict[str, Value | int]
     #: Why each field is, or is not, part of the next patch.
     reasons: dict[str, str]
+    #: The same as a sentence, with what it waits for.
+    explained: dict[str, str]
     #: null when nothing would be sent.
     would_send: WouldSend | None
     #: What its members lack and have too much; null where members are not written.
@@ -125,8 +128,9 @@ class ShowDocument:
 
     @property
     def needs_a_person(self) -> bool:
-        """One of its copies is parked or in conflict."""
-        return any(copy.standing in (Standing.PARKED, Standing.CONFLICT) for copy in self.copies.values())
+        """One of its copies is parked or in conflict, or the brake holds it."""
+        copies = self.copies.values()
+        return any(copy.standing in (Standing.PARKED, Standing.CONFLICT) or copy.held for copy in copies)
 
 
 async def show(runtime: Runtime, views: Views, key: RemoteKey, *, history: int) -> ShowDocument:
@@ -177,22 +181,36 @@ def _copy(
     due = copy.standing is Standing.DUE
     in_flight = copy.lease_until is not None and copy.lease_until > now
     cause, next_step = _what_to_do(copy, brakes)
+    waiting = brakes.waiting(copy.remote, copy.waiting, in_flight=in_flight) if due else None
+    explained: dict[str, str] = {}
+    if planned and rules:
+        state = brakes.state(copy.remote)
+        explained = Explained(
+            lead_list=lead_list, copy=copy, planned=planned, rules=rules, waiting=waiting, state=state
+        ).sentences()
     return CopyDocument(
         id=copy.remote_id,
         standing=copy.standing,
-        waiting=brakes.waiting(copy.remote, copy.waiting, in_flight=in_flight) if due else None,
+        waiting=waiting,
         due_at=copy.due_at,
         since=copy.since,
         tries=copy.tries,
         fields=_fields(copy, counts),
         reasons={field.value: reason.value for field, reason in planned.reasons.items()} if planned else {},
+        explained=explained,
         would_send=_would_send(planned.patch) if planned and planned.patch else None,
-        members_missing=_some(missing),
-        members_surplus=_some(surplus),
-        held={field.value: seen.value for field, seen in copy.held.items()},
+        members_missing=some(missing),
+        members_surplus=some(surplus),
+        held=_held(copy, planned),
         cause=cause,
         next_step=next_step,
     )
+
+
+def _held(copy: Copy, planned: CopyPlan | None) -> dict[str, Value]:
+    """What is marked and does not matter now, because nothing is wanted or nothing is written there, is not told."""
+    holding = (Reason.CONFLICT, Reason.BRAKE)
+    return {f.value: seen.value for f, seen in copy.held.items() if planned and planned.reasons[f] in holding}
 
 
 def _what_to_do(copy: Copy, brakes: Brakes) -> tuple[str | None, str | None]:
@@ -214,14 +232,16 @@ def _fields(copy: Copy, counts: MemberCounts) -> dict[str, Value | int]:
 
 def _would_send(patch: Patch) -> WouldSend:
     fields = {field.value: value for field, value in patch.fields.items()}
-    return WouldSend(fields=fields, members_added=_few(patch.add), members_removed=_few(patch.remove))
+    return WouldSend(fields=fields, members_added=few(patch.add), members_removed=few(patch.remove))
 
 
-def _some(names: Collection[str] | None) -> Some | None:
-    return None if names is None else _few(names)
+def some(names: Collection[str] | None) -> Some | None:
+    """The first of them; None stays unknown."""
+    return None if names is None else few(names)
 
 
-def _few(names: Collection[str]) -> Some:
+def few(names: Collection[str]) -> Some:
+    """How many, and the first of them."""
     return Some(len(names), sorted(names)[:SOME_MEMBERS])
 
 
@@ -256,4 +276,4 @@ def _past(one: Past) -> ChangeDocument | AttemptDocument:
 
 def _short(value: Any) -> Any:
     """Members as some of them; a scalar as it is."""
-    return _few(value) if isinstance(value, list) else value
+    return few(value) if isinstance(value, list) else value

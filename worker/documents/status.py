@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from models.lead_list import Standing, Waiting
+from models.scan import Scan
+from worker.documents.numbers import NumbersDocument, ask_numbers
 from worker.documents.remotes import (
     Brakes,
     BudgetDocument,
@@ -20,6 +22,7 @@ from worker.documents.remotes import (
     ask_stream,
     budget_document,
 )
+from worker.documents.scans import HeldScan, held_scan
 from worker.store.views import Group, Views
 from worker.sync.operate import BY_A_PERSON
 from worker.wiring import Runtime
@@ -40,6 +43,14 @@ class CopyCounts:
     parked: int
 
 
+@dataclass(frozen=True, slots=True)
+class Scans:
+    """What is known of all remotes' scans."""
+
+    last_complete: Mapping[str, datetime]
+    held: Mapping[str, Scan]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteDocument:
     """One remote."""
@@ -52,8 +63,10 @@ class RemoteDocument:
     budget: BudgetDocument | Unknown
     #: Its copies, which add up too.
     copies: CopyCounts
-    #: Scans come with a later version.
-    last_complete_scan: None = None
+    #: When its last complete scan began; null when there was none yet.
+    last_complete_scan: datetime | None
+    #: A scan that waits for a person; null when there is none.
+    held_scan: HeldScan | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +79,27 @@ class StatusDocument:
     oldest_unsynced_s: float | None
     remotes: dict[str, RemoteDocument]
     stream: StreamDocument | Unknown
+    numbers: NumbersDocument | Unknown
 
     @property
     def needs_a_person(self) -> bool:
-        """Something is parked or in conflict, or a remote refused our credentials."""
+        """Something is parked or in conflict, a scan is held, a remote refused our credentials, or the numbers did not
+        add up.
+        """
         lost = any(one.state == "paused" and one.cause != BY_A_PERSON for one in self.remotes.values())
-        return lost or self.copies.parked + self.copies.conflict > 0
+        wrong = not isinstance(self.numbers, str) and self.numbers.mismatches > 0
+        braked = self.due_by_reason.get(Waiting.BRAKE, 0)
+        held = any(one.held_scan is not None for one in self.remotes.values())
+        return lost or wrong or held or self.copies.parked + braked + self.copies.conflict > 0
 
 
 async def status(runtime: Runtime, views: Views) -> StatusDocument:
     """Ask database and Redis. Raises when the database cannot be asked."""
-    budgets, stream = await asyncio.gather(ask_budgets(runtime), ask_stream(runtime))
-    tally, states = await asyncio.to_thread(views.look, lambda view: (view.tally(), view.remote_states()))
+    budgets, stream, numbers = await asyncio.gather(ask_budgets(runtime), ask_stream(runtime), ask_numbers(runtime))
+    tally, states, scans = await asyncio.to_thread(
+        views.look,
+        lambda view: (view.tally(), view.remote_states(), Scans(view.scans.last_complete(), view.scans.held())),
+    )
     brakes = Brakes(frozenset(runtime.settings.remotes), states, budgets)
     names = sorted(brakes.configured | {group.remote for group in tally.groups})
     return StatusDocument(
@@ -85,12 +107,15 @@ async def status(runtime: Runtime, views: Views) -> StatusDocument:
         copies=_counts(tally.groups),
         due_by_reason=_by_reason(tally.groups, brakes),
         oldest_unsynced_s=age_s(_oldest(tally.groups), tally.now),
-        remotes={name: _remote(name, [one for one in tally.groups if one.remote == name], brakes) for name in names},
+        remotes={
+            name: _remote(name, [one for one in tally.groups if one.remote == name], brakes, scans) for name in names
+        },
         stream=stream,
+        numbers=numbers,
     )
 
 
-def _remote(name: str, groups: list[Group], brakes: Brakes) -> RemoteDocument:
+def _remote(name: str, groups: list[Group], brakes: Brakes, scans: Scans) -> RemoteDocument:
     state, word = brakes.state(name), brakes.word(name)
     cause, step = state.cause, state.next_step
     if name not in brakes.configured:
@@ -105,6 +130,8 @@ def _remote(name: str, groups: list[Group], brakes: Brakes) -> RemoteDocument:
         since=state.since if word == "paused" else None,
         budget=budget_document(brakes.budgets.get(name)),
         copies=_counts(groups),
+        last_complete_scan=scans.last_complete.get(name),
+        held_scan=held_scan(scans.held.get(name)),
     )
 
 

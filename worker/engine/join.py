@@ -8,6 +8,7 @@ from dataclasses import replace
 from models.lead_list import LeadList, Member, Wanted
 from models.ledger import Change, ChangeKind
 from worker.engine.conflict import Winner, by_authority
+from worker.engine.missing import without_pending
 from worker.engine.observe import Observed
 from worker.engine.rules import Rules
 
@@ -21,6 +22,8 @@ def join(kept: LeadList, other: LeadList, rules: Rules) -> Observed:
 
     Nothing is removed by it: members become a union. Both must hold all their members. Raises `CannotJoin`.
     """
+    for remote in kept.copies.keys() & other.copies.keys():
+        kept, other = without_pending(kept, remote), without_pending(other, remote)
     for remote in kept.copies.keys() & other.copies.keys():
         raise CannotJoin(
             f"both lists have a copy on {remote} ({kept.copies[remote].remote_id} and "
@@ -46,6 +49,7 @@ def join(kept: LeadList, other: LeadList, rules: Rules) -> Observed:
         replace(
             kept,
             kind=kept.kind or other.kind,
+            apart=(kept.apart | other.apart) - kept.copies.keys() - other.copies.keys(),
             wanted={**kept.wanted, **gained},
             copies={**kept.copies, **other.copies},
             members=_members(kept.members, other.members),

@@ -6,7 +6,7 @@ last-seen state nothing is ever removed: a join is a union.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from models.lead_list import Member, Presence, Seen, Stamp
@@ -50,6 +50,44 @@ def merge(
         if moved.wanted != (member is not None and member.wanted):
             (gained if moved.wanted else lost).add(name)
     return Merged(after, frozenset(gained), frozenset(lost))
+
+
+@dataclass(frozen=True, slots=True)
+class Braked(Merged):
+    """What was merged, without the removals that are too many to be believed."""
+
+    #: Elements that wanted would have lost, or that the remote would; a person decides.
+    stopped: frozenset[str] = frozenset()
+
+
+def braked(
+    known: Mapping[str, Member],
+    merged: Merged,
+    remote: str,
+    *,
+    takes: bool,
+    held: bool,
+    brake: Callable[[int, int], bool],
+) -> Braked:
+    """Hold what would remove too much at once: what left the remote from wanted, or, where edits there do not
+    count, what the remote shows from it. `brake(moved, of)` says whether it is too much (design rule 8). While a
+    removal is `held` there, what goes after it is held with it, or a list that is emptied in two steps would be.
+    """
+    if takes:
+        wanted = sum(member.wanted for member in known.values())
+        stopped = merged.lost if held or brake(len(merged.lost), wanted) else frozenset[str]()
+        kept = {name: replace(merged.members[name], wanted=True) for name in stopped}
+        return Braked({**merged.members, **kept}, merged.gained, merged.lost - stopped, stopped)
+    shown = {name for name, member in merged.members.items() if member.shown_by(remote)}
+    surplus = frozenset(
+        name for name in shown if not merged.members[name].wanted and not _was_shown(known.get(name), remote)
+    )
+    stopped = surplus if held or brake(len(surplus), len(shown)) else frozenset()
+    return Braked(merged.members, merged.gained, merged.lost, stopped)
+
+
+def _was_shown(member: Member | None, remote: str) -> bool:
+    return member is not None and member.shown_by(remote)
 
 
 def difference(members: Mapping[str, Member], remote: str) -> tuple[frozenset[str], frozenset[str]]:

@@ -26,6 +26,7 @@ from models.observation import Evidence, MembersSeen, Observation
 from models.patch import Patch
 from worker.engine import conflict, members
 from worker.engine.conflict import Winner
+from worker.engine.members import Braked
 from worker.engine.rules import NoMapping, RemoteRules, Rules
 
 V = TypeVar("V")
@@ -89,19 +90,21 @@ def observe(lead_list: LeadList, seen: Observation, rules: Rules) -> Observed:
     of the two must be wrong. A read is what the remote shows now, so the same stamp is taken.
     """
     copy, wanted, changes = lead_list.copies[seen.remote], dict(lead_list.wanted), list[Change]()
-    for name in SCALARS:
-        if name in seen.fields:
-            step = _observe_scalar(copy, name, wanted.get(name), seen, rules)
-            copy = step.copy
-            changes += step.changes
-            if step.wanted is not None:
-                wanted[name] = step.wanted
-    after = replace(lead_list, kind=lead_list.kind or seen.kind, wanted=wanted)
+    said = _scalars_said(copy, seen, rules.remotes[seen.remote])
+    for name in said.taken:
+        step = _observe_scalar(copy, name, wanted.get(name), seen, rules)
+        copy = step.copy
+        changes += step.changes
+        if step.wanted is not None:
+            wanted[name] = step.wanted
+    copy, all_members = _showing(copy, said), lead_list.members
     if seen.members is not None:
-        merged = _observe_members(after, copy, seen, seen.members, rules)
-        copy, after = merged.copy, replace(after, members=merged.members)
+        merged = _observe_members(lead_list, copy, seen, seen.members, rules)
+        copy, all_members = merged.copy, merged.members
         changes += merged.changes
-    return Observed(replace(after, copies={**after.copies, seen.remote: copy}), tuple(changes))
+    copies, kind = {**lead_list.copies, seen.remote: copy}, lead_list.kind or seen.kind
+    after = replace(lead_list, kind=kind, wanted=wanted, copies=copies, members=all_members)
+    return Observed(after, tuple(changes))
 
 
 def as_shown(copy: Copy, field: Field, value: Value, rules: RemoteRules) -> Value:
@@ -138,22 +141,48 @@ class _Step:
     members: Mapping[str, Member] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """The scalar fields of one observation that are news, and whether others contradict what is known."""
+
+    taken: Mapping[Field, Seen]
+    contradicts: bool
+
+
+def _scalars_said(copy: Copy, seen: Observation, rules: RemoteRules) -> _Said:
+    taken, contradicts = dict[Field, Seen](), False
+    for name in SCALARS:
+        if name not in seen.fields or not rules.direction(name).used:
+            continue
+        before, now = copy.seen.get(name), Seen(seen.fields[name], seen.stamp)
+        match news(before, seen.stamp):
+            case News.LATE:
+                continue
+            case News.SAME if seen.evidence is Evidence.EVENT:
+                contradicts |= before is not None and before.value != now.value
+            case _:
+                taken[name] = now
+    return _Said(taken, contradicts)
+
+
+def _showing(copy: Copy, said: _Said) -> Copy:
+    """The copy with all fields at once: there are many events, and most name every field."""
+    if not (said.taken or said.contradicts):
+        return copy
+    seen, hidden = {**copy.seen, **said.taken}, copy.hidden.difference(said.taken)
+    return replace(copy, seen=seen, hidden=hidden, look=copy.look or said.contradicts)
+
+
 def _observe_scalar(copy: Copy, name: Field, wanted: Wanted | None, seen: Observation, rules: Rules) -> _Step:
+    """One row of the table. `copy` does not show the value yet."""
     direction = rules.remotes[copy.remote].direction(name)
     value, before = seen.fields[name], copy.seen.get(name)
-    if not direction.used:
-        return _Step(copy)
-    match news(before, seen.stamp):
-        case News.LATE:
-            return _Step(copy)
-        case News.SAME if seen.evidence is Evidence.EVENT and before is not None:
-            return _Step(copy if before.value == value else replace(copy, look=True))
-    copy = replace(copy, seen={**copy.seen, name: Seen(value, seen.stamp)}, hidden=copy.hidden - {name})
     verdict = judge(before, wanted, value, _shown(copy, name, wanted, rules.remotes[copy.remote]))
     if verdict is Verdict.AGREE:
         appeared = before is None or before.value != value
         return _Step(_agreed(copy, name, wanted, seen, appeared=appeared))
-    if _is_in_flight(copy, name, value, rules.remotes[copy.remote]):
+    # What was shown before proves nothing: our own second try may have brought it, and the first may still land.
+    if verdict is Verdict.PENDING or _is_in_flight(copy, name, value, rules.remotes[copy.remote]):
         return _Step(copy)
     if _is_late_write(copy, name, value, rules.remotes[copy.remote], seen):
         late = _change(ChangeKind.LATE_WRITE, name, before and before.value, value, seen)
@@ -179,7 +208,8 @@ def _weigh(verdict: Verdict, copy: Copy, name: Field, wanted: Wanted | None, see
             held = {**copy.held, name: Seen(value, seen.stamp)}
             return _Step(replace(copy, held=held), changes)
         case _:
-            return _Step(copy, changes)
+            # What was held before, under another policy, is decided now; a value that is nothing new decides nothing.
+            return _Step(_released(copy, name) if verdict is Verdict.CONFLICT else copy, changes)
 
 
 def _winner(verdict: Verdict, name: Field, wanted: Wanted | None, seen: Observation, rules: Rules) -> Winner:
@@ -209,10 +239,18 @@ def _observe_members(lead_list: LeadList, copy: Copy, seen: Observation, shown: 
                 # Elements that have newer news of their own do not contradict it.
                 return _Step(copy if merged.members == known else replace(copy, look=True), members=known)
         copy = replace(copy, seen={**copy.seen, Field.MEMBERS: Seen(None, seen.stamp)})
-    if not (merged.gained or merged.lost):
-        return _Step(copy, members=merged.members)
-    change = _change(ChangeKind.WANTED, Field.MEMBERS, sorted(merged.lost), sorted(merged.gained), seen)
-    return _Step(copy, (change,), members=merged.members)
+    held = Field.MEMBERS in copy.held
+    braked = members.braked(known, merged, copy.remote, takes=direction.takes, held=held, brake=rules.too_many)
+    if braked.stopped:
+        copy = replace(copy, held={**copy.held, Field.MEMBERS: Seen(None, seen.stamp)})
+    return _Step(copy, _members_changes(braked, seen), members=braked.members)
+
+
+def _members_changes(braked: Braked, seen: Observation) -> tuple[Change, ...]:
+    moved, stopped = (braked.gained or braked.lost), braked.stopped
+    change = _change(ChangeKind.WANTED, Field.MEMBERS, sorted(braked.lost), sorted(braked.gained), seen)
+    held = _change(ChangeKind.BRAKE, Field.MEMBERS, sorted(stopped), None, seen)
+    return ((change,) if moved else ()) + ((held,) if stopped else ())
 
 
 def _shown(copy: Copy, name: Field, wanted: Wanted | None, rules: RemoteRules) -> Value:

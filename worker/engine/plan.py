@@ -5,25 +5,28 @@ The same function feeds push, the dry run, `show` and the counts of `status`. An
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Standing, Value, Waiting
+import orjson
+
+from models.lead_list import SCALARS, Abandoned, Copy, Field, Kind, LeadList, Member, Standing, Value, Waiting
 from models.patch import CopyPlan, Patch, Reason
 from worker.engine import members
 from worker.engine.observe import as_shown
-from worker.engine.rules import Direction, NoMapping, RemoteRules, Rules
+from worker.engine.rules import FEW, Direction, NoMapping, RemoteRules, Rules
 
 #: Reasons that keep a difference from ever being sent without a person or a setting.
 _EXCLUDING = frozenset({Reason.NO_MAPPING})
 
-#: The copy shows what is wanted: no conflict is left there, however that came about.
-_AGREED = frozenset({Reason.EQUAL, Reason.EQUAL_AS_SHOWN})
+#: Nothing is left to be held there, however that came about: it shows what is wanted, or may be told.
+_SETTLED = frozenset({Reason.EQUAL, Reason.EQUAL_AS_SHOWN, Reason.DIFFERS})
 
-#: Reasons that end by themselves: after a read, or after a while.
-_WAITING = frozenset({Reason.UNSEEN, Reason.READ_BACK})
+#: Reasons that end by themselves, after a read or after a while, or that are as good as sent once a person says so.
+_WAITING = frozenset({Reason.UNSEEN, Reason.READ_BACK, Reason.BRAKE})
 
 
 def plan(lead_list: LeadList, copy: Copy, rules: RemoteRules, now: datetime) -> CopyPlan:
@@ -31,7 +34,7 @@ def plan(lead_list: LeadList, copy: Copy, rules: RemoteRules, now: datetime) -> 
     reasons = {field: _reason(lead_list, copy, field, rules, now) for field in SCALARS}
     fields = {f: lead_list.wanted[f].value for f, reason in reasons.items() if reason is Reason.DIFFERS}
     add, remove = _members(lead_list, copy, rules)
-    reasons[Field.MEMBERS] = _members_reason(copy, rules, now, differs=bool(add or remove))
+    reasons[Field.MEMBERS] = _members_reason(lead_list, copy, rules, now, add, remove)
     if reasons[Field.MEMBERS] is not Reason.DIFFERS:
         add = remove = frozenset()
     patch = Patch(fields, add, remove)
@@ -53,13 +56,13 @@ def _mark_differing(lead_list: LeadList, rules: Rules) -> Mapping[str, Member]:
     """The store finds members that differ anywhere by this mark, without reading the others."""
     if not lead_list.members:
         return lead_list.members
-    written = [
+    compared = [
         name
-        for name in lead_list.copies
-        if name in rules.remotes and rules.remotes[name].direction(Field.MEMBERS).writes
+        for name, copy in lead_list.copies.items()
+        if name in rules.remotes and _is_compared(copy, Field.MEMBERS, rules.remotes[name])
     ]
     return {
-        name: replace(member, differs=any(member.wanted != member.shown_by(remote) for remote in written))
+        name: replace(member, differs=any(member.wanted != member.shown_by(remote) for remote in compared))
         for name, member in lead_list.members.items()
     }
 
@@ -72,33 +75,75 @@ def _restand(lead_list: LeadList, copy: Copy, rules: Rules, now: datetime) -> Co
     seen = replace(copy, look=False) if copy.look else copy
     looked = plan(lead_list, seen, remote_rules, now)
     copy = _without_expired(lead_list, copy, looked, now)
-    if copy.parked is not None and copy.parked.digest and _is_another(looked.patch, copy.parked.digest):
+    if copy.parked is not None and copy.parked.digest and _is_another(lead_list, copy, looked.patch):
         copy = replace(copy, parked=None, tries=0)  # another patch is another chance
-    if copy.intent is None and Reason.UNSEEN in looked.reasons.values():
+    if copy.intent is None and not copy.pending and Reason.UNSEEN in looked.reasons.values():
         copy = replace(copy, look=True)
+    if copy.approved and copy.approved != signature(copy, offered(lead_list, copy, remote_rules, now)):
+        copy = replace(copy, approved="")  # it was sent, or is no longer what the person saw
     if copy.held:
-        copy = replace(copy, held={f: seen for f, seen in copy.held.items() if looked.reasons[f] not in _AGREED})
+        copy = replace(copy, held={f: seen for f, seen in copy.held.items() if looked.reasons[f] not in _SETTLED})
     planned = looked if copy is seen else plan(lead_list, copy, remote_rules, now)
     match planned.standing:
         case Standing.DUE:
-            return _due(copy, planned, now)
+            return _due(copy, planned, remote_rules, now)
         case Standing.IN_SYNC:
             return _rest(copy, Standing.IN_SYNC, since=None)
         case standing:
             return _rest(copy, standing, since=copy.since or now)
 
 
-def _due(copy: Copy, planned: CopyPlan, now: datetime) -> Copy:
+def signature(copy: Copy, patch: Patch) -> str:
+    """What a person lets through: this patch, for this list, over these values. It no longer fits when one has moved.
+
+    Members need no base of their own: what is to be added is not there, what is to be removed is, and others do not
+    matter.
+    """
+    base = {field.value: copy.seen[field].value for field in patch.fields if field in copy.seen}
+    contents = (copy.remote_id, patch.digest(), base)
+    return hashlib.sha256(orjson.dumps(contents, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def tried(kind: Kind | None, copy: Copy, patch: Patch) -> str:
+    """By what a patch that was parked is known again. To create a list is another thing once its kind is known."""
+    return patch.digest() + ("?" if copy.pending and kind is None else "")
+
+
+def offered(lead_list: LeadList, copy: Copy, rules: RemoteRules, now: datetime) -> Patch:
+    """What people are shown and may let through: the whole patch, even where a read or an older write comes first.
+    It stays the same while that passes, unless something new is seen.
+    """
+    return plan(lead_list, replace(copy, look=False, abandoned={}), rules, now).patch
+
+
+def let_through(copy: Copy, patch: Patch, rules: RemoteRules) -> bool:
+    """Whether the patch may be sent as far as people are concerned. A part of what they saw may not."""
+    return not rules.review or copy.approved == signature(copy, patch)
+
+
+def _due(copy: Copy, planned: CopyPlan, rules: RemoteRules, now: datetime) -> Copy:
     waiting, due_at = copy.waiting, copy.due_at
+    held = _held_for_a_person(copy, planned, rules)
+    if held is not None:
+        return _changed(copy, standing=Standing.DUE, waiting=held, due_at=None, since=copy.since or now)
     if copy.standing is not Standing.DUE or due_at is None:
         due_at, waiting = now, Waiting.TURN
     if copy.look:
         waiting = waiting if waiting in (Waiting.BACKOFF, Waiting.READ_BACK) else Waiting.FIRST_READ
-    elif planned.not_before is not None and not planned.patch:
+    elif planned.not_before is not None and not (planned.patch and let_through(copy, planned.patch, rules)):
         due_at, waiting = max(due_at, planned.not_before), Waiting.READ_BACK
     elif waiting in (Waiting.FIRST_READ, Waiting.READ_BACK):
         waiting, due_at = Waiting.TURN, min(due_at, now)
     return _changed(copy, standing=Standing.DUE, waiting=waiting, due_at=due_at, since=copy.since or now)
+
+
+def _held_for_a_person(copy: Copy, planned: CopyPlan, rules: RemoteRules) -> Waiting | None:
+    """Why nothing of it is sent before a person has spoken; None when something can be done now, or later by itself."""
+    if copy.look or copy.intent is not None or planned.not_before is not None:
+        return None
+    if not planned.patch:
+        return Waiting.BRAKE if Reason.BRAKE in planned.reasons.values() else None
+    return None if let_through(copy, planned.patch, rules) else Waiting.REVIEW
 
 
 def _rest(copy: Copy, standing: Standing, *, since: datetime | None) -> Copy:
@@ -128,19 +173,26 @@ def _reason(lead_list: LeadList, copy: Copy, field: Field, rules: RemoteRules, n
         return Reason.EQUAL if shown == wanted.value else Reason.EQUAL_AS_SHOWN
     if field in copy.held:
         return Reason.CONFLICT
-    if seen is None or copy.look:
+    if copy.look or (seen is None and not copy.pending):
         return Reason.UNSEEN
     return Reason.READ_BACK if late else Reason.DIFFERS
 
 
-def _members_reason(copy: Copy, rules: RemoteRules, now: datetime, *, differs: bool) -> Reason:
+def _members_reason(
+    lead_list: LeadList, copy: Copy, rules: RemoteRules, now: datetime, add: frozenset[str], remove: frozenset[str]
+) -> Reason:
     blocked = _blocked(copy, Field.MEMBERS, rules)
     if blocked is not None:
         return blocked
     abandoned = copy.abandoned.get(Field.MEMBERS)
-    late = abandoned is not None and abandoned.until > now
-    if not (differs or late):
+    late, takes = abandoned is not None and abandoned.until > now, rules.direction(Field.MEMBERS).takes
+    if not takes and not add and not _is_shown_elsewhere(lead_list, copy):
+        return Reason.NOTHING_WANTED
+    if not (add or remove or late):
         return Reason.EQUAL
+    # Where edits do not count, the rest may go once it is only a few.
+    if (add or remove) and Field.MEMBERS in copy.held and (takes or len(remove) > FEW):
+        return Reason.BRAKE
     if copy.look or Field.MEMBERS not in copy.seen:
         return Reason.UNSEEN
     return Reason.READ_BACK if late else Reason.DIFFERS
@@ -148,16 +200,29 @@ def _members_reason(copy: Copy, rules: RemoteRules, now: datetime, *, differs: b
 
 def _blocked(copy: Copy, field: Field, rules: RemoteRules) -> Reason | None:
     """Why this field is never written there, whatever its value."""
-    direction = rules.direction(field)
-    if direction is Direction.NONE or field in copy.hidden:
+    if rules.direction(field) is Direction.NONE or field in copy.hidden:
         return Reason.NO_FIELD
-    return None if direction.writes else Reason.DIRECTION
+    return None if _is_compared(copy, field, rules) else Reason.DIRECTION
+
+
+def _is_compared(copy: Copy, field: Field, rules: RemoteRules) -> bool:
+    """It is written there; or a person is to decide what was edited there, even if nothing is ever written."""
+    direction = rules.direction(field)
+    return direction.writes or (direction.takes and field in copy.held)
 
 
 def _members(lead_list: LeadList, copy: Copy, rules: RemoteRules) -> tuple[frozenset[str], frozenset[str]]:
-    if not rules.direction(Field.MEMBERS).writes:
+    if not (lead_list.members and _is_compared(copy, Field.MEMBERS, rules)):
         return frozenset(), frozenset()
-    return members.difference(lead_list.members, copy.remote)
+    add, remove = members.difference(lead_list.members, copy.remote)
+    # A base that is unknown removes nothing (design rule 8): who else would know what does not belong there?
+    takes = rules.direction(Field.MEMBERS).takes
+    return add, remove if takes or _is_shown_elsewhere(lead_list, copy) else frozenset()
+
+
+def _is_shown_elsewhere(lead_list: LeadList, copy: Copy) -> bool:
+    """Another copy has shown its whole membership."""
+    return any(Field.MEMBERS in other.seen for remote, other in lead_list.copies.items() if remote != copy.remote)
 
 
 def _may_land_late(copy: Copy, field: Field, value: Value, now: datetime) -> bool:
@@ -167,6 +232,8 @@ def _may_land_late(copy: Copy, field: Field, value: Value, now: datetime) -> boo
 
 
 def _not_before(copy: Copy, reasons: dict[Field, Reason]) -> datetime | None:
+    if not copy.abandoned:
+        return None
     waits = [copy.abandoned[f].until for f, reason in reasons.items() if reason is Reason.READ_BACK]
     return max(waits, default=None)
 
@@ -181,8 +248,8 @@ def _standing(copy: Copy, patch: Patch, reasons: dict[Field, Reason]) -> Standin
     return Standing.EXCLUDED if _EXCLUDING.intersection(said) else Standing.IN_SYNC
 
 
-def _is_another(patch: Patch, digest: str) -> bool:
-    return bool(patch) and patch.digest() != digest
+def _is_another(lead_list: LeadList, copy: Copy, patch: Patch) -> bool:
+    return bool(patch) and copy.parked is not None and tried(lead_list.kind, copy, patch) != copy.parked.digest
 
 
 def _without_expired(lead_list: LeadList, copy: Copy, looked: CopyPlan, now: datetime) -> Copy:

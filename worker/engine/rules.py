@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 
 from models.lead_list import Field, Value
 
+#: Up to so many lists or members may go or change at once, whatever share they are.
+FEW = 10
+
 
 class Direction(enum.StrEnum):
     """Which way one field flows between a remote and wanted."""
@@ -42,6 +45,14 @@ class Policy(enum.StrEnum):
     HOLD = "hold"  #: nobody: both values are kept until a person decides
 
 
+class OnGone(enum.StrEnum):
+    """What becomes of a copy whose list is gone from its remote."""
+
+    HOLD = "hold"  #: parked for a person
+    UNLINK = "unlink"  #: the copy is let go; the others stay
+    RECREATE = "recreate"  #: a new list is created there
+
+
 class NoMapping(Exception):
     """The wanted value has no counterpart on that remote."""
 
@@ -63,6 +74,11 @@ class RemoteRules:
     spell: Callable[[Field, Value], Value] = same
     #: Lists carry a version: an event's payload can be believed, and stale reads can be told.
     versioned: bool = True
+    #: Nothing is sent there before a person has seen it.
+    review: bool = False
+    #: Lists that it has no copy of are created there.
+    creates: bool = False
+    on_gone: OnGone = OnGone.HOLD
 
     def direction(self, field: Field) -> Direction:
         """A field that nobody configured does not exist there."""
@@ -75,6 +91,12 @@ class Rules:
 
     remotes: Mapping[str, RemoteRules]
     policies: Mapping[Field, Policy] = field(default_factory=dict)
+    #: Share of lists, or of one list's members, that may go or change at once without a person.
+    brake: float = 0.3
+
+    def too_many(self, moved: int, of: int) -> bool:
+        """Whether the brake holds a change of `moved` out of `of`. A few are never too many."""
+        return moved > FEW and moved > self.brake * of
 
     def policy(self, field: Field) -> Policy:
         """Authority, unless settings say otherwise."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -108,6 +109,13 @@ class Connector(Protocol):
 
     async def patch(self, send: Send, remote_id: str, kind: Kind | None, patch: Patch) -> Shown | None:
         """Tell one list what differs, and nothing else. None when the answer does not show the list."""
+        ...
+
+    async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
+        """Make a list that shows the fields of `patch`; its members are told afterwards. Never repeats itself.
+
+        `at` is now, for remotes that ask when a list begins. Raises `Refused` where the remote has no such lists.
+        """
         ...
 
     async def page(self, send: Send, cursor: str | None) -> Page:

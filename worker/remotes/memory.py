@@ -31,6 +31,7 @@ class MemoryWire:
         """`page` is how many lists one page holds."""
         self._now = _BEGINNING
         self._page = page
+        self._made = 0
         self.lists: dict[str, Shown] = {}
         #: Every request, in order.
         self.requests: list[Request] = []
@@ -44,8 +45,13 @@ class MemoryWire:
         return self.lists[shown.remote_id]
 
     async def exchange(self, request: Request) -> Answer:
-        """GET a page, GET or PATCH one list."""
+        """GET a page, POST a list, GET or PATCH one."""
         self.requests.append(request)
+        if request.path == LISTS and request.method == "POST":
+            fields = {field: request.body[field] for field in Field if field in request.body}
+            self._made += 1
+            made = Shown(remote_id=f"new-{self._made}", kind=request.body.get("kind"), fields=fields)
+            return _answer(200, _object(self.put(replace(made, members=frozenset()))))
         if request.path == LISTS:
             return _answer(200, self._page_of(request.query))
         shown = self.lists.get(unquote(request.path.removeprefix(f"{LISTS}/")))

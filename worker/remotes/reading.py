@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from models.lead_list import Kind
+from models.lead_list import PENDING, Kind
 from models.observation import Shown
 from worker.errors import BadAnswer
 from worker.remotes.base import Answer
@@ -76,7 +76,10 @@ class Item:
 
     def id(self, name: str = "id") -> str:
         """An id: text that is neither empty nor endless."""
-        return self._id(self._object.get(name), name)
+        text = self._id(self._object.get(name), name)
+        if text.startswith(PENDING):
+            raise self._bad(name, f"no id that begins with {PENDING}", text)
+        return text
 
     def text(self, name: str) -> str:
         """Text, perhaps empty."""

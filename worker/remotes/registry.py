@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from models.lead_list import Field
-from worker.engine.rules import Direction, RemoteRules, Rules
+from worker.engine.rules import Direction, OnGone, RemoteRules, Rules
 from worker.errors import UsageError
 from worker.remotes.base import Connector, Wire
 from worker.remotes.crm.connector import CrmConnector
-from worker.remotes.http import HttpWire
 from worker.remotes.instantly.connector import InstantlyConnector
 from worker.remotes.lance.connector import LanceConnector
 from worker.settings import RemoteSettings, Settings
+
+if TYPE_CHECKING:
+    from worker.remotes.http import HttpWire
 
 
 class Configured(Connector, Protocol):
@@ -56,6 +58,8 @@ class Registry:
 
     def wire(self, remote: str) -> Wire:
         """The way to one remote, made on first use. Raises `UsageError` without a usable address or token."""
+        from worker.remotes.http import HttpWire
+
         settings = self._known(remote)
         if remote not in self._wires:
             try:
@@ -99,11 +103,14 @@ def _rules(settings: Settings, connectors: Mapping[str, Configured]) -> Rules:
             directions=_directions(name, settings.remotes[name], connector),
             spell=connector.spell,
             versioned=connector.capabilities.versioned,
+            review=(settings.remotes[name].mode or settings.sync.mode) == "review",
+            creates=settings.remotes[name].on_missing == "create",
+            on_gone=OnGone(settings.remotes[name].on_gone),
         )
         for name, connector in connectors.items()
     }
     policies = {Field(word): policy for word, policy in settings.sync.conflicts.items()}
-    return Rules(remotes=remotes, policies=policies)
+    return Rules(remotes=remotes, policies=policies, brake=settings.sync.brake)
 
 
 def _directions(name: str, settings: RemoteSettings, connector: Configured) -> Mapping[Field, Direction]:

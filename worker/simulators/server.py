@@ -24,6 +24,7 @@ import orjson
 import uvicorn
 
 from worker.errors import UsageError
+from worker.processes import sigterm_ends_well
 from worker.simulators import control
 from worker.simulators.base import Simulator
 from worker.simulators.crm import CrmSimulator
@@ -152,6 +153,7 @@ def serve(
 ) -> None:
     """Serve each simulator on its port (0 = a free one) until a signal comes; tell *ready* the base URLs."""
     with contextlib.ExitStack() as stack:
+        stack.enter_context(sigterm_ends_well())
         sockets = {name: stack.enter_context(_bound(host, ports[name])) for name in simulators}
         sender = Sender()
         shells = {sockets[name].getsockname()[1]: Shell(inner, sender) for name, inner in simulators.items()}

@@ -5,15 +5,19 @@ Documents are small arrays, not objects with names: a batch reads thousands of t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from models.lead_list import (
     Abandoned,
+    Absence,
     Copy,
     Field,
     Intent,
+    Kind,
     Member,
     Parked,
     Presence,
@@ -25,18 +29,29 @@ from models.lead_list import (
     Waiting,
     Wanted,
 )
+from models.observation import Shown
 from models.patch import Patch
+from models.scan import Finding, Scan, ScanState, Trigger
+from worker.engine.observe import bare
 
 Document = dict[str, Any]
 
 _FIELD = {field.value: field for field in Field}
+_WORD = {field: field.value for field in Field}
 _STANDING = {standing.value: standing for standing in Standing}
 _WAITING: dict[str | None, Waiting | None] = {waiting.value: waiting for waiting in Waiting} | {None: None}
 _moment = datetime.fromisoformat
 
 
+# Fields that were said together share their stamp, and lists that are read were written not long ago.
+@lru_cache(4_096)
 def _stamp(time: str, sequence: str | None) -> Stamp:
     return Stamp(_moment(time), sequence if sequence is None else int(sequence))
+
+
+@lru_cache(4_096)
+def _text(time: datetime) -> str:
+    return time.isoformat()
 
 
 def _digits(stamp: Stamp) -> str | None:
@@ -46,7 +61,7 @@ def _digits(stamp: Stamp) -> str | None:
 
 def wanted_document(wanted: Mapping[Field, Wanted]) -> Document:
     """{field: [value, time, sequence, origin]}"""
-    return {f.value: [w.value, w.stamp.time.isoformat(), _digits(w.stamp), w.origin] for f, w in wanted.items()}
+    return {_WORD[f]: [w.value, _text(w.stamp.time), _digits(w.stamp), w.origin] for f, w in wanted.items()}
 
 
 def read_wanted(document: Document) -> dict[Field, Wanted]:
@@ -56,7 +71,7 @@ def read_wanted(document: Document) -> dict[Field, Wanted]:
 
 def seen_document(seen: Mapping[Field, Seen]) -> Document:
     """{field: [value, time, sequence]}"""
-    return {f.value: [s.value, s.stamp.time.isoformat(), _digits(s.stamp)] for f, s in seen.items()}
+    return {_WORD[f]: [s.value, _text(s.stamp.time), _digits(s.stamp)] for f, s in seen.items()}
 
 
 def read_seen(document: Document | None) -> dict[Field, Seen]:
@@ -95,6 +110,22 @@ def _read_abandoned(value: Value, until: str, add: list[str], remove: list[str])
     return Abandoned(value, _moment(until), frozenset(add), frozenset(remove))
 
 
+def name_key(name: Value) -> str:
+    """The same for names that differ only in case and spacing, or beyond what is kept."""
+    return bare(str(name))[:100]
+
+
+def key_of(copy: Copy) -> str | None:
+    """By which a list is found by its name: that which it shows, or that which a create under way gives it."""
+    if Field.NAME in copy.seen:
+        return name_key(copy.seen[Field.NAME].value)
+    if copy.pending and copy.intent is not None and Field.NAME in copy.intent.patch.fields:
+        return name_key(copy.intent.patch.fields[Field.NAME])
+    if copy.pending and Field.NAME in copy.abandoned:
+        return name_key(copy.abandoned[Field.NAME].value)
+    return None
+
+
 def copy_row(list_id: int, copy: Copy) -> Document:
     """All columns of one copy's row."""
     parked = copy.parked
@@ -116,6 +147,10 @@ def copy_row(list_id: int, copy: Copy) -> Document:
         "tries": copy.tries,
         "fence": copy.fence,
         "lease_until": copy.lease_until,
+        "landed_at": copy.landed_at,
+        "absent": sorted(copy.absent) or None,
+        "approved": copy.approved or None,
+        "name_key": key_of(copy),
     }
 
 
@@ -125,10 +160,10 @@ def read_copy(row: Any, remote_id: str) -> Copy:
         remote=row.remote,
         remote_id=remote_id,
         seen=read_seen(row.seen),
-        hidden=frozenset(_FIELD[f] for f in row.hidden or ()),
+        hidden=frozenset(_FIELD[f] for f in row.hidden) if row.hidden else frozenset(),
         spelling={_FIELD[f]: Spelling(*s) for f, s in row.spelling.items()} if row.spelling else {},
         held=read_seen(row.held),
-        abandoned={_FIELD[f]: _read_abandoned(*a) for f, a in (row.abandoned or {}).items()},
+        abandoned={_FIELD[f]: _read_abandoned(*a) for f, a in row.abandoned.items()} if row.abandoned else {},
         look=row.look,
         standing=_STANDING[row.standing],
         waiting=_WAITING[row.waiting],
@@ -138,6 +173,9 @@ def read_copy(row: Any, remote_id: str) -> Copy:
         parked=Parked(**row.parked) if row.parked else None,
         fence=row.fence,
         lease_until=row.lease_until,
+        landed_at=row.landed_at,
+        absent=frozenset(map(Absence, row.absent or ())),
+        approved=row.approved or "",
         intent=_read_intent(row.intent),
     )
 
@@ -157,3 +195,39 @@ def read_member(row: Any) -> Member:
     """The way back."""
     seen = {remote: Presence(present, _stamp(t, s)) for remote, (present, t, s) in row.seen.items()}
     return Member(row.wanted, seen, row.differs)
+
+
+def scan_row(scan: Scan) -> Document:
+    """All columns of one scan."""
+    row = {field.name: getattr(scan, field.name) for field in dataclasses.fields(scan)}
+    return row | {"trigger": scan.trigger.value, "state": scan.state.value, "note": scan.note[:600]}
+
+
+def read_scan(row: Mapping[str, Any]) -> Scan:
+    """The way back."""
+    return Scan(**{**row, "trigger": Trigger(row["trigger"]), "state": ScanState(row["state"])})
+
+
+def finding_row(number: int, finding: Finding) -> Document:
+    """All columns of one finding."""
+    shown = finding.shown
+    document = {
+        "kind": shown.kind,
+        "fields": {field.value: value for field, value in shown.fields.items()},
+        "members": None if shown.members is None else sorted(shown.members),
+        "version": shown.version and shown.version.isoformat(),
+    }
+    return {"scan_id": number, "remote_id": shown.remote_id, "asked_at": finding.asked_at, "shown": document}
+
+
+def read_finding(row: Any) -> Finding:
+    """The way back."""
+    kind, members, version = row.shown["kind"], row.shown["members"], row.shown["version"]
+    shown = Shown(
+        remote_id=row.remote_id,
+        kind=Kind(kind) if kind else None,
+        fields={_FIELD[f]: value for f, value in row.shown["fields"].items()},
+        members=None if members is None else frozenset(members),
+        version=_moment(version) if version else None,
+    )
+    return Finding(shown, row.asked_at)

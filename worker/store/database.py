@@ -17,7 +17,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
 
 import models.migrations
-from worker.errors import Transient, UsageError
+from worker.errors import NotReady, Transient, UsageError
 
 #: How long a writer waits for another one, in seconds. Batches commit in milliseconds; a minute means trouble.
 BUSY_S = 10
@@ -89,13 +89,13 @@ def explain(error: DBAPIError, engine: Engine) -> Transient | UsageError:
     reason = str(error.orig).strip().splitlines()[0] if error.orig and str(error.orig).strip() else "no reason given"
     lowered = reason.lower()
     if "readonly" in lowered or "read-only" in lowered:
-        return UsageError(f"{where} is read-only; make the file and its folder writable")
+        return NotReady(f"{where} is read-only; make the file and its folder writable")
     if "unable to open" in lowered:
-        return UsageError(f"{where} cannot be opened; check that the folder exists and is writable")
+        return NotReady(f"{where} cannot be opened; check that the folder exists and is writable")
     if "not a database" in lowered:
-        return UsageError(f"{where} is not a SQLite database; name another file in database.url")
+        return NotReady(f"{where} is not a SQLite database; name another file in database.url")
     if "no such table" in lowered or "undefinedtable" in type(error.orig).__name__.lower():
-        return UsageError("the database has no tables yet; run: leadsync db upgrade")
+        return NotReady("the database has no tables yet; run: leadsync db upgrade")
     if "locked" in lowered:
         return Transient(f"{where} is locked by another program for more than {BUSY_S} s; it is tried again")
     if isinstance(error, OperationalError):

@@ -6,11 +6,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy as shallow
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from models.lead_list import Copy, Kind, LeadList, Member, Standing
+from models.audit import Action, Audited
+from models.lead_list import GONE, PENDING, Absence, Copy, Kind, LeadList, Member, Standing
 from models.ledger import Attempt, Change
-from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
+from models.plan import KEPT, KEPT_FOR, KeptPlan
+from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
+from worker.ports import Astray, DueCount, Every, Kept, Reject, RemoteKey, RemoteState
+from worker.store.codec import key_of, name_key
 
 T = TypeVar("T")
 
@@ -25,6 +29,14 @@ class Tables:
     attempts: list[Attempt] = field(default_factory=list)
     rejects: dict[str, Reject] = field(default_factory=dict)
     remotes: dict[str, RemoteState] = field(default_factory=dict)
+    scans: dict[int, Scan] = field(default_factory=dict)
+    pages: dict[tuple[int, int], tuple[str | None, tuple[str, ...]]] = field(default_factory=dict)
+    findings: dict[tuple[int, str], Finding] = field(default_factory=dict)
+    linked_at: dict[RemoteKey, datetime] = field(default_factory=dict)
+    plans: dict[str, KeptPlan] = field(default_factory=dict)
+    #: When each of the changes was noted.
+    noted_at: list[datetime] = field(default_factory=list)
+    audit: list[Audited] = field(default_factory=list)
     numbers: int = 0
 
     def snapshot(self) -> Tables:
@@ -59,6 +71,10 @@ class MemoryTx:
     def __init__(self, tables: Tables, now: datetime) -> None:
         self._tables = tables
         self.now = now
+        self.scans = MemoryScans(tables, now)
+        self.plans = MemoryPlans(tables, now)
+        self.upkeep = MemoryUpkeep(tables, now)
+        self.audit = MemoryAudit(tables, now)
 
     def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
         """See `Tx.find`."""
@@ -87,7 +103,10 @@ class MemoryTx:
                 if copy.remote not in after.copies or after.copies[copy.remote].remote_id != copy.remote_id:
                     self._tables.links.pop((copy.remote, copy.remote_id), None)
             for copy in after.copies.values():
-                self._tables.links[copy.remote, copy.remote_id] = after.id
+                key = (copy.remote, copy.remote_id)
+                if self._tables.links.get(key) != after.id:
+                    self._tables.linked_at[key] = self.now
+                self._tables.links[key] = after.id
             stored = self._tables.lists[after.id]
             self._tables.lists[after.id] = replace(after, members={**stored.members, **after.members})
 
@@ -118,6 +137,7 @@ class MemoryTx:
     def note(self, list_id: int, changes: Sequence[Change]) -> None:
         """See `Tx.note`."""
         self._tables.changes.extend((list_id, change) for change in changes)
+        self._tables.noted_at.extend([self.now] * len(changes))
 
     def attempted(self, attempts: Sequence[Attempt]) -> None:
         """See `Tx.attempted`."""
@@ -140,8 +160,212 @@ class MemoryTx:
         return [(n, one.copies[remote]) for n, one in self._tables.lists.items() if remote in one.copies]
 
 
+class MemoryScans:
+    """Implements `Scans`."""
+
+    def __init__(self, tables: Tables, now: datetime) -> None:
+        self._tables, self._now = tables, now
+
+    def latest(self, remote: str) -> Scan | None:
+        """See `Scans.latest`."""
+        mine = [scan for scan in self._tables.scans.values() if scan.remote == remote]
+        return self._last([scan for scan in mine if scan.state in UNDER_WAY] or mine)
+
+    def get(self, number: int) -> Scan | None:
+        """See `Scans.get`."""
+        return self._tables.scans.get(number)
+
+    def last_complete(self, remote: str) -> Scan | None:
+        """See `Scans.last_complete`."""
+        mine = (scan for scan in self._tables.scans.values() if scan.remote == remote)
+        return self._last(scan for scan in mine if scan.state is ScanState.COMPLETE)
+
+    def open(self, remote: str, trigger: Trigger) -> Scan:
+        """See `Scans.open`."""
+        number = max(self._tables.scans, default=0) + 1
+        state = ScanState.READING
+        scan = Scan(id=number, remote=remote, trigger=trigger, state=state, started_at=self._now, due_at=self._now)
+        self._tables.scans[number] = scan
+        return scan
+
+    def save(self, scan: Scan) -> None:
+        """See `Scans.save`."""
+        self._tables.scans[scan.id] = scan
+
+    def supersede(self, remote: str) -> None:
+        """See `Scans.supersede`."""
+        for scan in list(self._tables.scans.values()):
+            if scan.remote == remote and scan.state is ScanState.HELD:
+                self._tables.scans[scan.id] = replace(scan, state=ScanState.SUPERSEDED)
+                self.forget(scan.id)
+
+    def add_page(self, scan: Scan, ids: Sequence[str]) -> None:
+        """See `Scans.add_page`."""
+        self._tables.pages[scan.id, scan.pages + 1] = (scan.cursor, tuple(ids))
+
+    def cursors(self, number: int) -> set[str | None]:
+        """See `Scans.cursors`."""
+        return {cursor for (scan, _), (cursor, _) in self._tables.pages.items() if scan == number}
+
+    def shown(self, number: int) -> set[str]:
+        """See `Scans.shown`."""
+        return {one for (scan, _), (_, ids) in self._tables.pages.items() if scan == number for one in ids}
+
+    def find(self, number: int, findings: Sequence[Finding]) -> None:
+        """See `Scans.find`."""
+        self._tables.findings.update({(number, finding.shown.remote_id): finding for finding in findings})
+
+    def count_findings(self, number: int) -> int:
+        """See `Scans.count_findings`."""
+        return sum(scan == number for scan, _ in self._tables.findings)
+
+    def findings(self, number: int, limit: int) -> list[Finding]:
+        """See `Scans.findings`."""
+        mine = sorted(key for key in self._tables.findings if key[0] == number)
+        return [self._tables.findings[key] for key in mine[:limit]]
+
+    def taken(self, number: int, ids: Collection[str]) -> None:
+        """See `Scans.taken`."""
+        for one in ids:
+            self._tables.findings.pop((number, one), None)
+
+    def forget(self, number: int) -> None:
+        """See `Scans.forget`."""
+        self._tables.pages = {key: page for key, page in self._tables.pages.items() if key[0] != number}
+        self._tables.findings = {key: one for key, one in self._tables.findings.items() if key[0] != number}
+
+    def linked(self, remote: str, before: datetime) -> list[str]:
+        """See `Scans.linked`."""
+        mine = (key for key in self._tables.links if key[0] == remote and not key[1].startswith(PENDING))
+        there = (key for key in mine if self._tables.lists[self._tables.links[key]].copies[remote].absent != GONE)
+        return sorted(key[1] for key in there if self._tables.linked_at[key] < before)
+
+    def lacking(self, remote: str, after: int, limit: int) -> list[int]:
+        """See `Scans.lacking`."""
+        mine = sorted(n for n, one in self._tables.lists.items() if remote not in one.copies and n > after)
+        return mine[:limit]
+
+    def named(self, remote: str, name: str) -> list[str]:
+        """See `Scans.named`."""
+        copies = (one.copies[remote] for one in self._tables.lists.values() if remote in one.copies)
+        return sorted(copy.remote_id for copy in copies if key_of(copy) == name_key(name))
+
+    def count_doubted(self, remote: str) -> int:
+        """See `Scans.count_doubted`."""
+        copies = (one.copies[remote] for one in self._tables.lists.values() if remote in one.copies)
+        return sum(copy.absent == {Absence.NOT_LISTED} for copy in copies)
+
+    def count_gone(self, remote: str) -> None:
+        """See `Scans.count_gone`."""
+        latest = self.latest(remote)
+        if latest is not None:
+            self.save(replace(latest, gone=latest.gone + 1))
+
+    def _last(self, scans: Iterable[Scan]) -> Scan | None:
+        return max(scans, key=lambda scan: scan.id, default=None)
+
+
+class MemoryPlans:
+    """Implements `Plans`."""
+
+    def __init__(self, tables: Tables, now: datetime) -> None:
+        self._tables, self._now = tables, now
+
+    def waiting(self, remote: str | None, after: int, limit: int) -> list[int]:
+        """See `Plans.waiting`."""
+        due = [
+            number
+            for number, one in self._tables.lists.items()
+            for copy in one.copies.values()
+            if copy.standing is Standing.DUE and remote in (None, copy.remote)
+        ]
+        return sorted({number for number in due if number > after})[:limit]
+
+    def keep(self, plan: KeptPlan) -> None:
+        """See `Plans.keep`."""
+        plans = {**self._tables.plans, plan.hash: plan}.values()
+        newest = sorted(plans, key=lambda one: one.made_at, reverse=True)[:KEPT]
+        self._tables.plans = {one.hash: one for one in newest if one.made_at >= self._now - KEPT_FOR}
+
+    def find(self, digits: str) -> list[KeptPlan]:
+        """See `Plans.find`."""
+        young = (plan for plan in self._tables.plans.values() if plan.made_at >= self._now - KEPT_FOR)
+        return sorted((plan for plan in young if plan.hash.startswith(digits)), key=lambda plan: plan.hash)[:2]
+
+
+class MemoryAudit:
+    """Implements `Audit`."""
+
+    def __init__(self, tables: Tables, now: datetime) -> None:
+        self._tables, self._now = tables, now
+        self.who = ""
+
+    def note(self, what: Action, target: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+        """See `Audit.note`."""
+        number, at, audit = len(self._tables.audit) + 1, self._now, self._tables.audit
+        audit.append(Audited(id=number, at=at, who=self.who, what=what, target=target, before=before, after=after))
+
+
+class MemoryUpkeep:
+    """Implements `Upkeep`."""
+
+    def __init__(self, tables: Tables, now: datetime) -> None:
+        self._tables, self._now = tables, now
+
+    def forget(self, kept: Kept, before: datetime, limit: int) -> int:
+        """See `Upkeep.forget`."""
+        tables = self._tables
+        match kept:
+            case Kept.CHANGES:
+                stay = _young(tables.noted_at, before, limit)
+                gone = len(tables.changes) - len(stay)
+                tables.changes, tables.noted_at = _at(tables.changes, stay), _at(tables.noted_at, stay)
+            case Kept.ATTEMPTS:
+                stay = _young([one.at for one in tables.attempts], before, limit)
+                gone = len(tables.attempts) - len(stay)
+                tables.attempts = _at(tables.attempts, stay)
+            case Kept.SCANS:
+                old = [scan for _, scan in sorted(tables.scans.items())[:limit] if self._is_over(scan, before)]
+                gone = len(old)
+                for scan in old:
+                    del tables.scans[scan.id]
+            case Kept.PLANS:
+                plans = {plan.hash: plan for plan in tables.plans.values() if plan.made_at >= before}
+                gone, tables.plans = len(tables.plans) - len(plans), plans
+        return gone
+
+    def lists(self, after: int, limit: int) -> list[int]:
+        """See `Upkeep.lists`."""
+        return sorted(number for number in self._tables.lists if number > after)[:limit]
+
+    def small(self, ids: Collection[int], limit: int) -> set[int]:
+        """See `Upkeep.small`."""
+        return {number for number in ids if len(self._tables.lists[number].members) <= limit}
+
+    def mend(self, after: int, last: int | None) -> list[Astray]:
+        """See `Upkeep.mend`. Here links are told by the copies."""
+        del after, last
+        return []
+
+    def _is_over(self, scan: Scan, before: datetime) -> bool:
+        if scan.ended_at is None or scan.ended_at >= before or scan.state is ScanState.HELD:
+            return False
+        later = [one for one in self._tables.scans.values() if one.remote == scan.remote and one.id > scan.id]
+        return bool(later) and (
+            scan.state is not ScanState.COMPLETE or any(one.state is ScanState.COMPLETE for one in later)
+        )
+
+
+def _young(moments: Sequence[datetime], before: datetime, limit: int) -> list[int]:
+    return [place for place, moment in enumerate(moments) if place >= limit or moment >= before]
+
+
+def _at(values: list[T], places: Sequence[int]) -> list[T]:
+    return [values[place] for place in places]
+
+
 def _ready(copy: Copy, now: datetime) -> bool:
-    if copy.standing is not Standing.DUE or (copy.due_at is not None and copy.due_at > now):
+    if copy.standing is not Standing.DUE or copy.due_at is None or copy.due_at > now:
         return False
     return copy.lease_until is None or copy.lease_until <= now
 

@@ -16,7 +16,7 @@ class Written:
     """Rows that differ between lists before and after."""
 
     def __init__(self) -> None:
-        self.kinds: Rows = []
+        self.lists: Rows = []
         self.links: Rows = []
         self.wanted: Rows = []
         self.copies: Rows = []
@@ -26,8 +26,9 @@ class Written:
     def add(self, before: LeadList, after: LeadList, now: datetime) -> None:
         """What of one list must be written."""
         number = after.id
-        if after.kind is not before.kind and after.kind is not None:
-            self.kinds.append({"list_id": number, "to": after.kind.value})
+        if (after.kind, after.apart) != (before.kind, before.apart):
+            apart = sorted(after.apart) or None
+            self.lists.append({"list_id": number, "to_kind": after.kind and after.kind.value, "to_apart": apart})
         if after.wanted != before.wanted:
             self.wanted.append({"list_id": number, "fields": codec.wanted_document(after.wanted)})
         self._add_copies(before, after, now)

@@ -14,14 +14,18 @@ from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
+    Column,
     Connection,
     Engine,
     Select,
     String,
     Table,
+    Text,
     bindparam,
     case,
+    cast,
     delete,
     func,
     or_,
@@ -37,11 +41,16 @@ from models.ledger import Attempt, Change
 from models.tables.ledger import AttemptRow, ChangeRow, RejectRow
 from models.tables.lists import CopyRow, LeadListRow, LinkRow, MemberRow, WantedRow
 from models.tables.remotes import RemoteRow
+from models.tables.types import RowsDocument
 from worker.errors import Transient
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store import codec
+from worker.store.audit import SqlAudit
 from worker.store.database import explain
+from worker.store.plans import SqlPlans
 from worker.store.rows import Rows, Written, attempt_row, change_row
+from worker.store.scans import SqlScans
+from worker.store.upkeep import SqlUpkeep
 
 T = TypeVar("T")
 
@@ -50,6 +59,9 @@ _TEXTS = postgresql.ARRAY(String)
 #: Serialisation failures, deadlocks, and a link that another transaction made first.
 _TRIES = 4
 _REPEATABLE = frozenset({"40001", "40P01", "23505"})
+
+#: Rows that PostgreSQL is given in one statement: a list may have a million members.
+_ROWS = 10_000
 
 
 def _table(row: type[Any]) -> Table:
@@ -63,10 +75,15 @@ CHANGES, ATTEMPTS, REJECTS, REMOTES = map(_table, (ChangeRow, AttemptRow, Reject
 
 # Built once: to build a statement costs more than to run it.
 _LINKED = select(LINKS.c.remote_id, LINKS.c.list_id).where(LINKS.c.remote == bindparam("remote"))
-_LOCKED = select(LISTS.c.id, LISTS.c.kind).order_by(LISTS.c.id).with_for_update()
+_LOCKED = select(LISTS.c.id, LISTS.c.kind, LISTS.c.apart).order_by(LISTS.c.id).with_for_update()
 _WANTED = select(WANTED)
 _COPIES = select(COPIES, LINKS.c.remote_id).join(
     LINKS, (LINKS.c.list_id == COPIES.c.list_id) & (LINKS.c.remote == COPIES.c.remote)
+)
+_UPDATE_LISTS = (
+    update(LISTS)
+    .where(LISTS.c.id == bindparam("list_id"))
+    .values(kind=bindparam("to_kind"), apart=bindparam("to_apart", type_=LISTS.c.apart.type))
 )
 _MEMBERS = select(MEMBERS)
 _DIFFERING = _MEMBERS.where(MEMBERS.c.differs)
@@ -91,6 +108,7 @@ class SqlStore:
                     tx = SqlTx(connection)
                     result = work(tx)
                     tx.write_notes()
+                    tx.audit.write()
                     return result
             except DBAPIError as error:
                 if isinstance(error, DataError) or (last and isinstance(error, IntegrityError)):
@@ -113,6 +131,10 @@ class SqlTx:
         self._postgres = connection.dialect.name == "postgresql"
         self._notes: Rows = []
         self.now = self._clock()
+        self.scans = SqlScans(connection, self.now)
+        self.plans = SqlPlans(connection, self.now)
+        self.upkeep = SqlUpkeep(connection, self.now)
+        self.audit = SqlAudit(connection, self.now)
 
     def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
         """See `Tx.find`."""
@@ -144,21 +166,22 @@ class SqlTx:
         """See `Tx.load`. The lock is a statement of its own: what follows must see what its holder committed."""
         if not ids:
             return {}
-        kinds = {row.id: row.kind for row in self._among(_LOCKED, LISTS.c.id, ids)}
-        wanted = {row.list_id: codec.read_wanted(row.fields) for row in self._among(_WANTED, WANTED.c.list_id, kinds)}
+        locked = {row.id: row for row in self._among(_LOCKED, LISTS.c.id, ids)}
+        wanted = {row.list_id: codec.read_wanted(row.fields) for row in self._among(_WANTED, WANTED.c.list_id, locked)}
         copies: dict[int, dict[str, Copy]] = {}
-        for row in self._among(_COPIES, COPIES.c.list_id, kinds):
+        for row in self._among(_COPIES, COPIES.c.list_id, locked):
             copies.setdefault(row.list_id, {})[row.remote] = codec.read_copy(row, row.remote_id)
-        known = self._members(kinds, members or {})
+        known = self._members(locked, members or {})
         return {
             number: LeadList(
                 id=number,
-                kind=Kind(kind) if kind else None,
+                kind=Kind(row.kind) if row.kind else None,
+                apart=frozenset(row.apart or ()),
                 wanted=wanted.get(number, {}),
                 copies=copies.get(number, {}),
                 members=known.get(number, {}),
             )
-            for number, kind in kinds.items()
+            for number, row in locked.items()
         }
 
     def save(self, changed: Iterable[tuple[LeadList | None, LeadList]]) -> None:
@@ -170,9 +193,8 @@ class SqlTx:
             mine = (LINKS.c.remote == remote, LINKS.c.remote_id == remote_id, LINKS.c.list_id == list_id)
             self._connection.execute(delete(LINKS).where(*mine))
             self._connection.execute(delete(COPIES).where(COPIES.c.remote == remote, COPIES.c.list_id == list_id))
-        if rows.kinds:
-            kind = update(LISTS).where(LISTS.c.id == bindparam("list_id")).values(kind=bindparam("to"))
-            self._connection.execute(kind, rows.kinds)
+        if rows.lists:
+            self._connection.execute(_UPDATE_LISTS, rows.lists)
         # No upsert: a link that another transaction made first must stop this one, or its list would lose the copy.
         self._insert(LINKS, rows.links)
         self._upsert(WANTED, rows.wanted)
@@ -309,16 +331,24 @@ class SqlTx:
         return COPIES.c.remote == remote, _is_due(), COPIES.c.due_at <= self.now, free
 
     def _insert(self, table: Table, rows: Rows) -> None:
-        if rows:
-            self._connection.execute(table.insert(), rows)
+        self._write(table, rows, upsert=False)
 
     def _insert_of(self, table: Table) -> Any:
         return (postgresql if self._postgres else sqlite).insert(table)
 
     def _upsert(self, table: Table, rows: Rows) -> None:
+        self._write(table, rows, upsert=True)
+
+    def _write(self, table: Table, rows: Rows, *, upsert: bool) -> None:
+        """Rows that name the same columns. PostgreSQL gets thousands as one document: it would be told row by row."""
         if not rows:
             return
-        self._connection.execute(_upsert_into(table, tuple(rows[0]), postgres=self._postgres), rows)
+        statement = _write_into(table, tuple(rows[0]), postgres=self._postgres, upsert=upsert)
+        if not self._postgres:
+            self._connection.execute(statement, rows)
+            return
+        for start in range(0, len(rows), _ROWS):
+            self._connection.execute(statement, {"given": rows[start : start + _ROWS]})
 
 
 @cache
@@ -330,11 +360,23 @@ def _among(query: Select[Any], column: Any, *, postgres: bool) -> Select[Any]:
 
 
 @cache
-def _upsert_into(table: Table, names: tuple[str, ...], *, postgres: bool) -> Any:
+def _write_into(table: Table, names: tuple[str, ...], *, postgres: bool, upsert: bool) -> Any:
     statement = (postgresql if postgres else sqlite).insert(table)
+    if postgres:
+        statement = statement.from_select(names, _given(table, names))
+    if not upsert:
+        return statement
     keys = [column.name for column in table.primary_key]
     rest = {name: statement.excluded[name] for name in names if name not in keys}
     return statement.on_conflict_do_update(index_elements=keys, set_=rest)
+
+
+def _given(table: Table, names: tuple[str, ...]) -> Select[Any]:
+    """The rows of one document, read by PostgreSQL. Text without its length: too long is an error, not cut."""
+    types = {name: Text() if isinstance(table.c[name].type, String) else table.c[name].type for name in names}
+    rows = func.json_to_recordset(cast(bindparam("given", type_=RowsDocument()), JSON))
+    given = rows.table_valued(*(Column(name, kind) for name, kind in types.items()), name="given")
+    return select(given.render_derived(with_types=True))
 
 
 def _is_due() -> Any:

@@ -14,10 +14,18 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Table, and_, case, delete, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
+from models.audit import Action
 from models.lead_list import Field, Kind, Stamp, Standing, Waiting
 from models.ledger import Attempt, Change, ChangeKind
 from worker.ports import RemoteKey, RemoteState
+from worker.store.audit import AuditView, SqlAudit
 from worker.store.database import explain
+from worker.store.held_views import HeldView
+from worker.store.list_views import ANY_LIST, ListFilter, meant
+from worker.store.news_views import NewsView
+from worker.store.pace_views import PaceView
+from worker.store.parked_views import ParkedView
+from worker.store.scan_views import ScanView
 from worker.store.sql import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
 
 T = TypeVar("T")
@@ -146,8 +154,9 @@ class Views:
 class SqlRejects:
     """Implements `worker.sync.operate.Rejects`: what it takes to put rejected events back into the stream."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, who: str = "") -> None:
+        """`who` is the person in whose name that is done."""
+        self._engine, self._who = engine, who
 
     def events(self, ids: Collection[int]) -> dict[int, str]:
         """See `Rejects.events`."""
@@ -155,11 +164,19 @@ class SqlRejects:
 
     def forget(self, ids: Collection[int]) -> None:
         """See `Rejects.forget`."""
-        self._run(lambda tx: tx.execute(delete(REJECTS).where(_one_of(ids))))
+        self._run(lambda tx: self._forget(tx, ids))
 
     def close(self) -> None:
         """Hang up."""
         self._engine.dispose()
+
+    def _forget(self, connection: Connection, ids: Collection[int]) -> None:
+        audit = SqlAudit(connection, datetime.now(UTC))
+        audit.who = self._who
+        for row in connection.execute(select(REJECTS).where(_one_of(ids)).order_by(REJECTS.c.id)):
+            audit.note(Action.REJECT, f"reject {row.id}", {"reason": row.reason}, {})
+        audit.write()
+        connection.execute(delete(REJECTS).where(_one_of(ids)))
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         try:
@@ -174,6 +191,12 @@ class View:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.scans = ScanView(connection)
+        self.held = HeldView(connection)
+        self.pace = PaceView(connection)
+        self.marks = NewsView(connection).marks
+        self.parked_groups = ParkedView(connection).groups
+        self.audit = AuditView(connection)
 
     def tally(self) -> Tally:
         """How all copies stand. One statement, so the numbers always add up."""
@@ -207,15 +230,14 @@ class View:
         rows = self._connection.execute(select(REMOTES))
         return {row.name: RemoteState(row.paused, row.cause, row.next_step, row.since) for row in rows}
 
-    def lists(self, standings: Collection[Standing], limit: int, after: int = 0) -> list[Listed]:
+    def lists(
+        self, standings: Collection[Standing], limit: int, after: int = 0, which: ListFilter = ANY_LIST
+    ) -> list[Listed]:
         """Lead lists in the order of their numbers; with `standings`, those with a copy that stands so."""
-        some = select(COPIES.c.list_id)
-        if standings:
-            some = some.where(COPIES.c.standing.in_([standing.value for standing in standings]))
         query = (
             select(LISTS.c.id, LISTS.c.kind, _name())
             .outerjoin(WANTED, WANTED.c.list_id == LISTS.c.id)
-            .where(LISTS.c.id > after, LISTS.c.id.in_(some))
+            .where(LISTS.c.id > after, *meant(which, standings))
             .order_by(LISTS.c.id)
             .limit(limit + 1)
         )

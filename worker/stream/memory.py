@@ -22,6 +22,8 @@ class Log:
     now: Callable[[], float]
     entries: dict[EntryId, bytes] = field(default_factory=dict)
     pending: dict[EntryId, _Pending] = field(default_factory=dict)
+    #: When each consumer last asked for something.
+    consumers: dict[str, float] = field(default_factory=dict)
     #: Number of the newest entry handed to anybody.
     delivered: int = 0
     added: int = 0
@@ -42,6 +44,7 @@ class MemoryStream:
 
     async def read(self, count: int) -> list[Entry]:
         """See `Stream.read`."""
+        self._asks()
         fresh = [i for i in self._log.entries if _number(i) > self._log.delivered][:count]
         for entry_id in fresh:
             self._log.delivered = _number(entry_id)
@@ -50,10 +53,12 @@ class MemoryStream:
 
     async def unfinished(self, count: int) -> list[Entry]:
         """See `Stream.unfinished`."""
+        self._asks()
         return self._again([i for i, p in self._log.pending.items() if p.consumer == self._consumer][:count])
 
     async def take_over(self, count: int, idle_s: float) -> list[Entry]:
         """See `Stream.take_over`."""
+        self._asks()
         idle = [i for i, p in self._log.pending.items() if self._log.now() - p.taken_at >= idle_s]
         return self._again(idle[:count])
 
@@ -75,6 +80,18 @@ class MemoryStream:
         for entry_id in gone:
             del self._log.entries[entry_id]
         return len(gone)
+
+    async def forget_consumers(self, idle_s: float) -> int:
+        """See `Stream.forget_consumers`."""
+        busy = {one.consumer for one in self._log.pending.values()}
+        last = self._log.now() - idle_s
+        idle = [name for name, asked in self._log.consumers.items() if asked <= last and name not in busy]
+        for name in idle:
+            del self._log.consumers[name]
+        return len(idle)
+
+    def _asks(self) -> None:
+        self._log.consumers[self._consumer] = self._log.now()
 
     def _again(self, ids: list[EntryId]) -> list[Entry]:
         for entry_id in ids:

@@ -6,7 +6,7 @@ Commands of Redis 7.0 only, so that Redis, Valkey and the embedded server all pa
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
@@ -18,6 +18,19 @@ T = TypeVar("T")
 
 #: The one field of an entry.
 FIELD = "event"
+
+_FORGET_CONSUMERS = """
+local gone = 0
+for _, told in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
+  local consumer = {}
+  for i = 1, #told, 2 do consumer[told[i]] = told[i + 1] end
+  if consumer['pending'] == 0 and consumer['idle'] >= tonumber(ARGV[2]) then
+    redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], consumer['name'])
+    gone = gone + 1
+  end
+end
+return gone
+"""
 
 
 class RedisStream:
@@ -76,6 +89,12 @@ class RedisStream:
         keep_from = min(oldest_needed, key=_order)
         trimmed = self._redis.xtrim(self._stream, minid=keep_from, approximate=True)
         return int(await self._call(trimmed))
+
+    async def forget_consumers(self, idle_s: float) -> int:
+        """See `Stream.forget_consumers`. In one step: a consumer that takes entries in between would lose them."""
+        idle_ms = str(int(idle_s * 1000))
+        forget = self._redis.eval(_FORGET_CONSUMERS, 1, self._stream, self._group, idle_ms)
+        return int(await self._call(cast("Awaitable[int]", forget)) or 0)
 
     async def waiting(self) -> int:
         """Entries that nobody has taken yet, or took and has not acknowledged."""

@@ -14,13 +14,14 @@ from datetime import UTC, timedelta
 import structlog
 
 from models.event import BadEvent, Event, EventType, parse_event
-from models.lead_list import Copy, Field, LeadList, Stamp, Standing, Value
+from models.lead_list import PENDING, Copy, Field, LeadList, Stamp, Standing, Value, with_copy
 from models.ledger import Change, ChangeKind
 from models.observation import Evidence, MembersSeen, Observation
 from worker.engine.join import CannotJoin, join
+from worker.engine.missing import returned, with_missing, without_pending
 from worker.engine.observe import observe
 from worker.engine.plan import restand
-from worker.engine.rules import Rules
+from worker.engine.rules import FEW, Rules
 from worker.errors import LeadsyncError, RedisAway
 from worker.ports import Entry, Every, Reject, RemoteKey, Store, Stream, Tx
 
@@ -34,6 +35,12 @@ _LOOKS = 3
 
 #: A sender's clock may be ahead of ours by this much.
 _CLOCK_SKEW = timedelta(minutes=5)
+
+#: Entries of a batch that are read first, and how much more at a time the next reads may ask for.
+_FIRST_READ, _GROWTH = 10, 4
+
+#: A batch ends when its events have so many bytes: one event may be as large as thousands of others.
+_BATCH_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +74,30 @@ async def drain(
     while left := await stream.unfinished(1) or await stream.take_over(1, takeover_s):
         taken += await _take_in_or_forgive(left, stream, store, rules)
     announce(taken.due)
-    while entries := await stream.read(batch):
+    while entries := await _next_batch(stream, batch):
         batch_taken = await _take_in_or_forgive(entries, stream, store, rules)
         announce(batch_taken.due)
         taken += batch_taken
     return taken
+
+
+async def _next_batch(stream: Stream, batch: int) -> list[Entry]:
+    """Up to `batch` new entries, read piece by piece, so that their size is known before there are too many."""
+    entries, asked = list[Entry](), min(batch, _FIRST_READ)
+    while asked > 0:
+        try:
+            read = await stream.read(asked)
+        except RedisAway:
+            if not entries:
+                raise
+            return entries  # they are ours now, and must not wait for a restart
+        entries += read
+        if len(read) < asked:
+            return entries
+        size = sum(len(entry.event or b"") for entry in entries)
+        room = (_BATCH_BYTES - size) * len(entries) // max(size, 1)  # for entries like these
+        asked = min(batch - len(entries), len(entries) * _GROWTH, room)
+    return entries
 
 
 async def _take_in_or_forgive(entries: Sequence[Entry], stream: Stream, store: Store, rules: Rules) -> Taken:
@@ -142,6 +168,8 @@ def _read(entry: Entry, rules: Rules) -> Event:
         if remote not in rules.remotes:
             known = ", ".join(sorted(rules.remotes)) or "none"
             raise BadEvent(f"{attribute}: expected a configured remote (known: {known}), got {remote[:80]!r}")
+    if any(remote_id.startswith(PENDING) for _, remote_id in _keys(event)):
+        raise BadEvent(f"subject, data.links: expected an id of the remote's own; {PENDING} marks one that is to come")
     return event
 
 
@@ -154,7 +182,7 @@ class _Batch:
 
     def __init__(self, tx: Tx, events: Sequence[Event], rules: Rules) -> None:
         self._tx, self._rules = tx, rules
-        self._numbers, self._before = _known(tx, events)
+        self._numbers, self._before = _known(tx, events, rules)
         self._lists: dict[int, LeadList] = dict(self._before)
         self._changes: dict[int, list[Change]] = {}
         self._joined: list[tuple[int, int]] = []
@@ -175,9 +203,9 @@ class _Batch:
         copy = lead_list.copies[event.source]
         if not self._believed(event):
             hinted = replace(copy, look=True)
-            self._lists[number] = replace(lead_list, copies={**lead_list.copies, event.source: hinted})
+            self._lists[number] = with_copy(lead_list, hinted)
             return
-        observed = observe(lead_list, _observation(event), self._rules)
+        observed = observe(returned(lead_list, event.source), _observation(event), self._rules)
         self._lists[number] = observed.lead_list
         self._changes.setdefault(number, []).extend(observed.changes)
 
@@ -185,8 +213,8 @@ class _Batch:
         """Write what changed. Answers with the remotes that have something due now."""
         touched = {n: one for n, one in self._lists.items() if one is not self._before.get(n)}
         real = self._give_numbers(touched)
-        numbered = [replace(one, id=real[number]) for number, one in touched.items()]
-        after = [restand(one, self._rules, self._tx.now) for one in numbered]
+        numbered = [one if number > 0 else replace(one, id=real[number]) for number, one in touched.items()]
+        after = [restand(with_missing(one, self._rules), self._rules, self._tx.now) for one in numbered]
         for old, into in self._joined:
             self._tx.drop(old, into)
         self._tx.save([(self._before.get(one.id), one) for one in after])
@@ -232,16 +260,20 @@ class _Batch:
     def _linked(self, lead_list: LeadList, event: Event) -> LeadList:
         """With the copies that `data.links` ties to it. One that was never seen is read before anything is sent."""
         for remote, remote_id in event.data.links.items() if event.data else ():
+            lead_list = without_pending(lead_list, remote)
             own = lead_list.copies.get(remote)
             if own is not None and own.remote_id == remote_id:
                 continue
+            if own is not None and own.pending:
+                raise BadEvent(f"data.links.{remote}: a list is being created there just now; retry it afterwards")
             if own is not None:
                 tied = f"expected {own.remote_id}, to which it is tied; unlink that first"
                 raise BadEvent(f"data.links.{remote}: {tied}")
             other = self._numbers.get((remote, remote_id))
             if other is None:
                 copy = Copy(remote=remote, remote_id=remote_id, look=True)
-                lead_list = replace(lead_list, copies={**lead_list.copies, remote: copy})
+                copies = {**lead_list.copies, remote: copy}
+                lead_list = replace(lead_list, copies=copies, apart=lead_list.apart - {remote})
             else:
                 lead_list = self._join(lead_list, other, remote)
             self._numbers[remote, remote_id] = lead_list.id
@@ -271,14 +303,14 @@ def _keys(event: Event) -> list[RemoteKey]:
     return [(event.source, event.subject), *(event.data.links.items() if event.data else ())]
 
 
-def _known(tx: Tx, events: Sequence[Event]) -> tuple[dict[RemoteKey, int], dict[int, LeadList]]:
+def _known(tx: Tx, events: Sequence[Event], rules: Rules) -> tuple[dict[RemoteKey, int], dict[int, LeadList]]:
     """The lists that the events speak of, locked. Another transaction may have joined or unlinked some between
     our look and our lock; then we look again.
     """
     keys = {key for event in events for key in _keys(event)}
     for _ in range(_LOOKS):
         numbers = tx.find(keys)
-        lists = tx.load(set(numbers.values()), _members_needed(events, numbers))
+        lists = tx.load(set(numbers.values()), _members_needed(events, numbers, rules))
         if all(_holds(lists.get(number), key) for key, number in numbers.items()):
             return numbers, lists
     raise LookupError("links and copies contradict each other")
@@ -290,14 +322,19 @@ def _holds(lead_list: LeadList | None, key: RemoteKey) -> bool:
     return copy is not None and copy.remote_id == remote_id
 
 
-def _members_needed(events: Sequence[Event], numbers: dict[RemoteKey, int]) -> dict[int, set[str] | Every]:
+def _members_needed(
+    events: Sequence[Event], numbers: dict[RemoteKey, int], rules: Rules
+) -> dict[int, set[str] | Every]:
     """A delta needs the elements it names; a whole set, a join and a new copy need them all."""
     needed: dict[int, set[str] | Every] = {}
     for event in events:
         known = {numbers[key] for key in _keys(event) if key in numbers}
         data = event.data
         links_more = any(key not in numbers for key in _keys(event)) or len(known) > 1
-        whole = data is not None and (data.members is not None or links_more)
+        # The brake asks which share of the list goes, or would be taken away again; a few may always go.
+        takes = rules.remotes[event.source].direction(Field.MEMBERS).takes
+        many = data is not None and len(data.members_removed if takes else data.members_added) > FEW
+        whole = data is not None and (data.members is not None or links_more or many)
         for number in known:
             before = needed.get(number, set())
             if whole or before is Every.MEMBER:

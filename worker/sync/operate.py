@@ -1,6 +1,6 @@
 """What people do to lists and remotes: link, unlink, retry and discard what is parked, pause, resume, retry rejects.
 
-Called by the CLI and, later, by the web. Nothing is sent from here: each answer names the remotes that have
+Called by the CLI and the web. Nothing is sent from here: each answer names the remotes that have
 something due now.
 """
 
@@ -9,18 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from models.lead_list import Copy, LeadList, Stamp, Standing
+from models.audit import Action
+from models.lead_list import PENDING, Copy, LeadList, Stamp, Standing, with_copy
 from models.ledger import Change, ChangeKind
 from worker.engine.join import CannotJoin, join
+from worker.engine.missing import with_missing, without, without_pending
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
-from worker.errors import NotPossible, Transient, UsageError
+from worker.errors import NotKnown, NotPossible, Transient, UsageError
 from worker.ports import Every, RemoteKey, RemoteState, Store, Tx
 
 #: The cause that tells a pause by a person from lost access.
 BY_A_PERSON: Final = "paused by a person"
+
+#: What the ledger gives as the cause of what people decide.
+BY_COMMAND: Final = "a person's command"
 
 T = TypeVar("T")
 
@@ -28,10 +33,10 @@ T = TypeVar("T")
 _BATCH: Final = 200
 
 
-def not_known(key: RemoteKey) -> NotPossible:
+def not_known(key: RemoteKey) -> NotKnown:
     """The error of a list that was never heard of."""
     name = ":".join(key)
-    return NotPossible(f"leadsync knows no list {name}; it learns of one by an event, or by: leadsync link")
+    return NotKnown(f"leadsync knows no list {name}; it learns of one by an event, or by: leadsync link")
 
 
 class Rejects(Protocol):
@@ -74,7 +79,7 @@ async def link(store: Store, rules: Rules, keys: Sequence[RemoteKey]) -> Linked:
     if len(keys) < 2:
         raise UsageError("a link needs two lists or more, each on a remote of its own")
     for remote, _ in keys:
-        _known(remote, rules)
+        known(remote, rules)
     for remote in {remote for remote, _ in keys}:
         ids = [remote_id for on, remote_id in keys if on == remote]
         if len(ids) > 1:
@@ -88,7 +93,7 @@ async def unlink(store: Store, rules: Rules, key: RemoteKey) -> Moved:
     """
 
     def work(tx: Tx) -> Moved:
-        moved = _each(tx, rules, [key], _let_go)
+        moved = _each(tx, rules, [key], _unlink)
         if not moved.copies:
             raise not_known(key)
         return moved
@@ -109,13 +114,14 @@ async def discard_parked(store: Store, rules: Rules, keys: Sequence[RemoteKey]) 
 
 async def pause(store: Store, rules: Rules, remote: str) -> RemoteState:
     """Send nothing to a remote. Answers with its state before; lost access stays the cause when it was that."""
-    _known(remote, rules)
+    known(remote, rules)
 
     def work(tx: Tx) -> RemoteState:
         before = tx.remote_state(remote)
         if not before.paused:
             state = RemoteState(paused=True, cause=BY_A_PERSON, next_step=f"leadsync resume {remote}", since=tx.now)
             tx.set_remote_state(remote, state)
+            tx.audit.note(Action.PAUSE, remote, {"paused": False}, {"paused": True})
         return before
 
     return await store.run(work)
@@ -123,12 +129,13 @@ async def pause(store: Store, rules: Rules, remote: str) -> RemoteState:
 
 async def resume(store: Store, rules: Rules, remote: str) -> RemoteState:
     """Send again. Answers with its state before."""
-    _known(remote, rules)
+    known(remote, rules)
 
     def work(tx: Tx) -> RemoteState:
         before = tx.remote_state(remote)
         if before.paused:
             tx.set_remote_state(remote, RemoteState(since=tx.now))
+            tx.audit.note(Action.RESUME, remote, {"paused": True, "cause": before.cause}, {"paused": False})
         return before
 
     return await store.run(work)
@@ -137,7 +144,7 @@ async def resume(store: Store, rules: Rules, remote: str) -> RemoteState:
 def retry_rejects(rejects: Rejects, add: Callable[[Sequence[str]], object], ids: Sequence[int]) -> int:
     """Put events back into the stream, then forget them: a crash in between repeats an event, which is harmless."""
     retried = 0
-    for some in _chunks(ids):
+    for some in chunks(ids):
         events = rejects.events(some)
         add([events[number] for number in sorted(events)])
         rejects.forget(events)
@@ -152,7 +159,7 @@ _Step = Callable[[Tx, LeadList, Copy], Changed | None]
 
 async def _in_batches(store: Store, rules: Rules, keys: Sequence[RemoteKey], step: _Step) -> Moved:
     moved = Moved()
-    for some in _chunks(keys):
+    for some in chunks(keys):
         moved += await store.run(partial(_each, rules=rules, keys=some, step=step))
     return moved
 
@@ -168,34 +175,63 @@ def _each(tx: Tx, rules: Rules, keys: Sequence[RemoteKey], step: _Step) -> Moved
         copy = lead_list.copies.get(key[0]) if lead_list else None
         changed = step(tx, lead_list, copy) if lead_list and copy and copy.remote_id == key[1] else None
         if lead_list and changed:
-            after[lead_list.id] = changed[0]
-            tx.note(lead_list.id, changed[1])
+            after[lead_list.id], told = changed
+            tx.note(lead_list.id, told)
             moved += 1
+            if copy and key[0] not in after[lead_list.id].copies and not (copy.pending or copy.absent):
+                own = _on_its_own(tx, lead_list, copy, rules)
+                before[own.id], after[own.id] = replace(own, copies={}, apart=frozenset()), own
+                tx.note(own.id, told)
     touched = [restand(one, rules, tx.now) for one in after.values() if one is not before[one.id]]
     tx.save([(before[one.id], one) for one in touched])
-    return Moved(moved, _due(tx, touched))
+    return Moved(moved, due_now(tx, touched))
 
 
-def _unpark(_tx: Tx, lead_list: LeadList, copy: Copy) -> Changed | None:
+def _unpark(tx: Tx, lead_list: LeadList, copy: Copy) -> Changed | None:
     if copy.standing is not Standing.PARKED:
         return None
+    tx.audit.note(Action.RETRY, _name(copy), _stood(lead_list, copy), {"standing": Standing.DUE})
     fresh = replace(copy, parked=None, look=True, tries=0)
-    return replace(lead_list, copies={**lead_list.copies, copy.remote: fresh}), ()
+    return with_copy(lead_list, fresh), ()
 
 
 def _discard(tx: Tx, lead_list: LeadList, copy: Copy) -> Changed | None:
-    return _let_go(tx, lead_list, copy) if copy.standing is Standing.PARKED else None
+    if copy.standing is not Standing.PARKED:
+        return None
+    tx.audit.note(Action.DISCARD, _name(copy), _stood(lead_list, copy), {})
+    return _let_go(tx, lead_list, copy)
+
+
+def _unlink(tx: Tx, lead_list: LeadList, copy: Copy) -> Changed:
+    tx.audit.note(Action.UNLINK, _name(copy), _stood(lead_list, copy), {})
+    return _let_go(tx, lead_list, copy)
+
+
+def _stood(lead_list: LeadList, copy: Copy) -> dict[str, Any]:
+    """What the audit keeps of a copy that a person moves on or lets go."""
+    cause = {"cause": copy.parked.cause} if copy.parked is not None and copy.standing is Standing.PARKED else {}
+    return {"list_id": lead_list.id, "standing": copy.standing, **cause}
+
+
+def _name(copy: Copy) -> str:
+    return f"{copy.remote}:{copy.remote_id}"
 
 
 def _let_go(tx: Tx, lead_list: LeadList, copy: Copy) -> Changed:
-    remote = copy.remote
-    members = {
-        name: replace(member, seen={on: shown for on, shown in member.seen.items() if on != remote})
-        for name, member in lead_list.members.items()
-    }
-    copies = {on: other for on, other in lead_list.copies.items() if on != remote}
-    told = _told(ChangeKind.UNLINKED, copy, tx)
-    return replace(lead_list, copies=copies, members=members), (told,)
+    if copy.pending and copy.intent is not None:
+        raise being_created(copy)
+    left = without(lead_list, copy.remote)
+    return replace(left, apart=left.apart | {copy.remote}), (_told(ChangeKind.UNLINKED, copy, tx),)
+
+
+def _on_its_own(tx: Tx, lead_list: LeadList, copy: Copy, rules: Rules) -> LeadList:
+    """What was unlinked goes on as a list of its own, or the next scan would take it for a new one and, where lists
+    are created, bring it back. Nothing that it showed before is kept.
+    """
+    [number] = tx.create([lead_list.kind])
+    fresh = Copy(remote=copy.remote, remote_id=copy.remote_id, fence=copy.fence)
+    apart = frozenset(rules.remotes) - {copy.remote}
+    return LeadList(id=number, kind=lead_list.kind, apart=apart, copies={copy.remote: fresh})
 
 
 def _link(tx: Tx, rules: Rules, keys: Sequence[RemoteKey]) -> Linked:
@@ -219,19 +255,29 @@ def _link(tx: Tx, rules: Rules, keys: Sequence[RemoteKey]) -> Linked:
         return Linked(list_id=kept.id, copies=_keys(kept), changed=False)
     for number in numbers[1:]:
         tx.drop(number, kept.id)
-    after = restand(kept, rules, tx.now)
+    after = restand(with_missing(kept, rules), rules, tx.now)
     tx.save([(before[kept.id], after)])
-    new = (copy for remote, copy in after.copies.items() if remote not in before[kept.id].copies)
+    own = set(_keys(before[kept.id]))
+    new = (copy for copy in after.copies.values() if not copy.pending and (copy.remote, copy.remote_id) not in own)
     tx.note(kept.id, [*changes, *(_told(ChangeKind.LINKED, copy, tx) for copy in new)])
-    return Linked(list_id=kept.id, copies=_keys(after), changed=True, due=_due(tx, [after]))
+    apart = {str(one.id): [_name(copy) for copy in one.copies.values()] for one in before.values()}
+    together = {str(kept.id): [_name(copy) for copy in after.copies.values()]}
+    tx.audit.note(Action.LINK, " ".join(map(":".join, keys)), {"lists": apart}, {"lists": together})
+    return Linked(list_id=kept.id, copies=_keys(after), changed=True, due=due_now(tx, [after]))
 
 
 def _with_copy(lead_list: LeadList, key: RemoteKey) -> LeadList:
     remote, remote_id = key
+    if remote_id.startswith(PENDING):
+        raise NotPossible(f"{remote}:{remote_id} is not there yet, so nothing can be tied to it")
+    lead_list = without_pending(lead_list, remote)
     own = lead_list.copies.get(remote)
     if own is None:
         copy = Copy(remote=remote, remote_id=remote_id, look=True)
-        return replace(lead_list, copies={**lead_list.copies, remote: copy})
+        copies = {**lead_list.copies, remote: copy}
+        return replace(lead_list, copies=copies, apart=lead_list.apart - {remote})
+    if own.pending:
+        raise being_created(own)
     if own.remote_id != remote_id:
         tied = f"{remote}:{own.remote_id}"
         raise NotPossible(
@@ -241,26 +287,39 @@ def _with_copy(lead_list: LeadList, key: RemoteKey) -> LeadList:
 
 
 def _told(kind: ChangeKind, copy: Copy, tx: Tx) -> Change:
-    name = f"{copy.remote}:{copy.remote_id}"
+    name = _name(copy)
     old, new = (None, name) if kind is ChangeKind.LINKED else (name, None)
-    cause = "a person's command"
-    return Change(kind=kind, field=None, old=old, new=new, origin=copy.remote, stamp=Stamp(tx.now), cause=cause)
+    stamp = Stamp(tx.now)
+    return Change(kind=kind, field=None, old=old, new=new, origin=copy.remote, stamp=stamp, cause=BY_COMMAND)
+
+
+def being_created(copy: Copy) -> NotPossible:
+    """The error of a list whose create is in flight: what it becomes is known in a moment."""
+    return NotPossible(f"a list is being created on {copy.remote} for it at this moment; try again when it is there")
 
 
 def _keys(lead_list: LeadList) -> tuple[RemoteKey, ...]:
     return tuple((copy.remote, copy.remote_id) for copy in lead_list.copies.values())
 
 
-def _due(tx: Tx, lists: Iterable[LeadList]) -> frozenset[str]:
+def due_now(tx: Tx, lists: Iterable[LeadList]) -> frozenset[str]:
+    """Remotes on which one of these lists has something due."""
     copies = (copy for one in lists for copy in one.copies.values() if copy.standing is Standing.DUE)
     return frozenset(copy.remote for copy in copies if copy.due_at is not None and copy.due_at <= tx.now)
 
 
-def _known(remote: str, rules: Rules) -> None:
+def known(remote: str, rules: Rules) -> None:
+    """Raises `UsageError` for a remote that is not in the settings."""
     if remote not in rules.remotes:
-        known = ", ".join(sorted(rules.remotes)) or "none"
-        raise UsageError(f"there is no remote {remote!r} in the settings; known: {known}")
+        raise no_remote(remote, rules)
 
 
-def _chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
+def no_remote(remote: str, rules: Rules, *others: str) -> UsageError:
+    """The error of a remote that nobody configured; `others` would be understood too."""
+    known = ", ".join([*sorted(rules.remotes), *others]) or "none"
+    return UsageError(f"there is no remote {remote!r} in the settings; known: {known}")
+
+
+def chunks(items: Sequence[T]) -> Iterable[Sequence[T]]:
+    """So many at a time that other transactions need not wait for long."""
     return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))

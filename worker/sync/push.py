@@ -14,17 +14,20 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from models.lead_list import Copy, Intent, LeadList, Standing
-from models.observation import Evidence
+from models.lead_list import Copy, Intent, LeadList, Standing, with_copy
+from models.observation import Evidence, Shown
 from models.outcome import Done, Outcome
 from models.patch import Patch
-from worker.engine.plan import plan, restand
+from worker.engine.missing import with_missing
+from worker.engine.plan import let_through, plan, restand
 from worker.engine.rules import Rules
 from worker.errors import RedisAway
 from worker.limits.base import Ending, Grant, Report
 from worker.ports import Clock, Connector, DueCount, Lane, Store, Tx
 from worker.remotes.base import Wire
 from worker.remotes.line import Line, Tickets
+from worker.sync import creating
+from worker.sync.creating import Prepared
 from worker.sync.settle import Claim, Flown, abandon, land, outcome_of
 
 #: Answers that arrive within this time share a transaction.
@@ -204,7 +207,10 @@ class _Push:
         if claim.patch is None:
             shown = await connector.get(line, copy.remote_id)
             return Done(shown.on(copy.remote, evidence=Evidence.READ, asked_at=claim.at, cause="read"))
-        answer = await connector.patch(line, copy.remote_id, claim.kind, claim.patch)
+        if claim.creates:
+            answer: Shown | None = await connector.create(line, claim.kind, claim.patch, claim.at)
+        else:
+            answer = await connector.patch(line, copy.remote_id, claim.kind, claim.patch)
         if answer is None:
             return Done(None)
         return Done(answer.on(copy.remote, evidence=Evidence.ANSWER, asked_at=claim.at, cause="answer"))
@@ -229,17 +235,31 @@ def claim(tx: Tx, door: Door, rules: Rules, limit: int) -> tuple[list[Claim], in
     """
     remote = door.connector.name
     lists = tx.load(tx.due(remote, limit))
-    claims, changed = [], []
-    for lead_list in lists.values():
+    claims, touched, changed, absorbed = [], 0, list[tuple[LeadList, LeadList]](), set[int | None]()
+    # Creates first: one of the other lists may turn out to be what was created.
+    for lead_list in sorted(lists.values(), key=lambda one: not _creates(one, remote)):
         copy = lead_list.copies.get(remote)
-        if copy is None or not _free(copy, tx.now):
+        if copy is None or lead_list.id in absorbed or not _free(copy, tx.now):
             continue  # claimed by another between our look and our lock
-        after, claimed = _claim(lead_list, abandon(copy, door.late_write_s), door, rules, tx.now)
+        copy = abandon(copy, door.late_write_s)
+        prepared = Prepared(with_copy(lead_list, copy), ready=True)
+        if copy.pending:
+            prepared = creating.prepared(tx, prepared.lead_list, copy, rules)
+            absorbed.add(prepared.absorbed)
+        after, claimed = _claim(prepared, door, rules, tx.now)
         changed.append((lead_list, after))
         if claimed:
             claims.append(claimed)
+        touched += 1
+        if copy.pending:  # at once: the next list may have the same name
+            tx.save(changed)
+            changed.clear()
     tx.save(changed)
-    return claims, len(changed)
+    return claims, touched
+
+
+def _creates(lead_list: LeadList, remote: str) -> bool:
+    return remote in lead_list.copies and lead_list.copies[remote].pending
 
 
 def _free(copy: Copy, now: datetime) -> bool:
@@ -248,15 +268,17 @@ def _free(copy: Copy, now: datetime) -> bool:
     return copy.lease_until is None or copy.lease_until <= now
 
 
-def _claim(lead_list: LeadList, copy: Copy, door: Door, rules: Rules, now: datetime) -> tuple[LeadList, Claim | None]:
-    remote_rules = rules.remotes[copy.remote]
+def _claim(prepared: Prepared, door: Door, rules: Rules, now: datetime) -> tuple[LeadList, Claim | None]:
+    lead_list = prepared.lead_list
+    if not prepared.ready:
+        return restand(with_missing(lead_list, rules), rules, now), None
+    copy, remote_rules = lead_list.copies[door.connector.name], rules.remotes[door.connector.name]
     planned = plan(lead_list, copy, remote_rules, now)
     patch = None if copy.look else planned.patch
-    if patch is not None and not patch:
+    if patch is not None and not (patch and let_through(copy, patch, remote_rules)):
         # Nothing to say after all, or not yet: its standing is computed afresh.
-        lead_list = replace(lead_list, copies={**lead_list.copies, copy.remote: copy})
         return restand(lead_list, rules, now), None
     lease, intent = now + timedelta(seconds=door.lease_s), Intent(patch or Patch(), now)
     leased = replace(copy, fence=copy.fence + 1, lease_until=lease, intent=intent, look=False)
     claimed = Claim(list_id=lead_list.id, kind=lead_list.kind, copy=copy, fence=leased.fence, patch=patch, at=now)
-    return replace(lead_list, copies={**lead_list.copies, copy.remote: leased}), claimed
+    return with_copy(lead_list, leased), claimed

@@ -6,7 +6,7 @@
 | RemoteDown, other Transient              | later, with back-off, without limit                         |
 | Unclear, or an unreadable answer to a write | later, and read before anything else                     |
 | AccessLost                               | pause the remote, park nothing                              |
-| NotThere                                 | park: absence is not deletion                               |
+| NotThere                                 | park; gone only if a complete scan did not show it either   |
 | Refused                                  | park with the remote's own message                          |
 | BadAnswer to a read                      | later; parked at the fifth in a row                         |
 | anything else: a bug                     | later, slowly, so that a deploy can mend it                 |
@@ -19,17 +19,30 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from models.lead_list import Abandoned, Copy, Field, Kind, LeadList, Parked, Standing, Waiting
+from models.lead_list import (
+    Abandoned,
+    Copy,
+    Field,
+    Kind,
+    LeadList,
+    Parked,
+    Standing,
+    Waiting,
+    with_copy,
+)
 from models.ledger import Attempt, Change
 from models.observation import MembersSeen, Observation
-from models.outcome import Done, Later, Outcome, Park, PauseRemote
+from models.outcome import Done, Later, NotFound, Outcome, Park, PauseRemote
 from models.patch import Patch
 from worker.engine import backoff, spelling
+from worker.engine.missing import with_missing
 from worker.engine.observe import News, Observed, news, observe
-from worker.engine.plan import plan, restand
+from worker.engine.plan import plan, restand, tried
 from worker.engine.rules import RemoteRules, Rules
 from worker.errors import AccessLost, BadAnswer, LeadsyncError, NotThere, RateLimited, RedisAway, Refused, Unclear
 from worker.ports import Every, Lane, RemoteState, Tx
+from worker.sync.creating import born
+from worker.sync.gone import not_found
 
 log = structlog.get_logger(__name__)
 
@@ -51,6 +64,11 @@ class Claim:
     patch: Patch | None
     #: The database's clock when it was claimed.
     at: datetime
+
+    @property
+    def creates(self) -> bool:
+        """The list is not there yet: what is sent makes it."""
+        return self.copy.pending
 
     @property
     def lane(self) -> Lane:
@@ -86,20 +104,13 @@ def outcome_of(error: Exception, claim: Claim, *, spread: float) -> Outcome:
                 next_step=f"check base_url and the remote, then: leadsync parked retry {_name(claim)}",
             )
         case AccessLost():
-            return PauseRemote(
-                cause=str(error),
-                next_step=f"renew its token, start the workers anew, then: leadsync resume {claim.copy.remote}",
-            )
-        case NotThere():
-            return Park(
-                cause=f"{claim.copy.remote} has no list {claim.copy.remote_id} (404)",
-                next_step=(
-                    f"if it was deleted: leadsync unlink {_name(claim)}; "
-                    f"if we lost access to it: restore that, then leadsync parked retry {_name(claim)}"
-                ),
-            )
+            return access_lost(error, claim.copy.remote)
+        case NotThere() if not claim.copy.pending:
+            return NotFound()
         case Refused():
-            return Park(cause=str(error), next_step=f"change the list, or: leadsync parked retry {_name(claim)}")
+            step = f"change the list, or: leadsync parked retry {_name(claim)}"
+            none = f"; if it is not to be there: leadsync unlink {_name(claim)}" if claim.creates else ""
+            return Park(cause=str(error), next_step=step + none)
         case LeadsyncError() | TimeoutError():
             asked = getattr(error, "retry_after_s", None)
             wait = backoff.delay_s(tries, spread, asked_for_s=asked)
@@ -111,34 +122,67 @@ def outcome_of(error: Exception, claim: Claim, *, spread: float) -> Outcome:
             return Later(after_s=wait, waiting=Waiting.BACKOFF, note=note, unclear=claim.patch is not None)
 
 
+def access_lost(error: AccessLost, remote: str) -> PauseRemote:
+    """What it means, and what a person can do."""
+    next_step = f"renew its token, start the workers anew, then: leadsync resume {remote}"
+    return PauseRemote(cause=str(error), next_step=next_step)
+
+
+def pause_remote(tx: Tx, remote: str, outcome: PauseRemote) -> None:
+    """Send nothing there until a person resumes it."""
+    if tx.remote_state(remote).paused:
+        return  # one alert, not one for each call in flight
+    log.error("remote_paused", remote=remote, cause=outcome.cause, next_step=outcome.next_step)
+    tx.set_remote_state(remote, RemoteState(True, outcome.cause, outcome.next_step, tx.now))
+
+
 def land(tx: Tx, flown: list[Flown], rules: Rules, *, late_write_s: float) -> None:
     """Write the outcomes of calls: what was shown, what is due, and the ledger. One transaction."""
     lists = tx.load({one.claim.list_id for one in flown}, _members_shown(flown))
     before, attempts = dict(lists), list[Attempt]()
-    for one in flown:
+    # Creates first: one of the other lists may turn out to be what was created.
+    for one in sorted(flown, key=lambda one: not one.claim.creates):
         lead_list = lists.get(one.claim.list_id)
         copy = lead_list.copies.get(one.claim.copy.remote) if lead_list else None
-        if lead_list is None or copy is None or copy.fence != one.claim.fence:
+        if lead_list is None or copy is None or not _is_claimed(copy, one.claim):
             attempts.append(_attempt(one, tx.now, "stale"))
             continue
         if isinstance(one.outcome, PauseRemote):
-            _pause(tx, copy.remote, one.outcome)
-        lead_list, changes, word = _apply(lead_list, copy, one, rules, tx.now, late_write_s)
+            pause_remote(tx, copy.remote, one.outcome)
+        if one.claim.creates and isinstance(one.outcome, Done) and one.outcome.shown is not None:
+            new = born(tx, lead_list, copy, one.outcome.shown, rules)
+            lead_list, changes, word = new.lead_list, new.changes, new.word
+            lists.pop(new.absorbed or 0, None)
+        else:
+            lead_list, changes, word = _apply(lead_list, copy, one, rules, tx.now, late_write_s)
+        if word == "gone":
+            tx.scans.count_gone(copy.remote)
         lists[one.claim.list_id] = lead_list
         tx.note(lead_list.id, changes)
         attempts.append(_attempt(one, tx.now, word))
-    tx.save([(before[number], restand(one, rules, tx.now)) for number, one in lists.items()])
+    after = {number: restand(with_missing(one, rules), rules, tx.now) for number, one in lists.items()}
+    tx.save([(before[number], one) for number, one in after.items()])
     tx.attempted(attempts)
 
 
+def _is_claimed(copy: Copy, claim: Claim) -> bool:
+    """Still that very claim: nobody took the copy up since, and the list is not tied to another one there."""
+    return (copy.fence, copy.remote_id) == (claim.fence, claim.copy.remote_id)
+
+
 def _members_shown(flown: list[Flown]) -> dict[int, Every]:
-    """An answer that shows a whole membership is compared with all that is known of it."""
-    outcomes = {one.claim.list_id: one.outcome for one in flown}
+    """An answer that shows a whole membership is compared with all that is known of it; of a list that is not there,
+    what was known may have to be forgotten; and one that was created may have to be joined with another.
+    """
     return {
-        number: Every.MEMBER
-        for number, outcome in outcomes.items()
-        if isinstance(outcome, Done) and outcome.shown is not None and outcome.shown.members is not None
+        one.claim.list_id: Every.MEMBER
+        for one in flown
+        if isinstance(one.outcome, NotFound) or one.claim.creates or _shows_members(one.outcome)
     }
+
+
+def _shows_members(outcome: Outcome) -> bool:
+    return isinstance(outcome, Done) and outcome.shown is not None and outcome.shown.members is not None
 
 
 def abandon(copy: Copy, late_write_s: float) -> Copy:
@@ -161,7 +205,7 @@ def _apply(
     lead_list: LeadList, copy: Copy, one: Flown, rules: Rules, now: datetime, late_write_s: float
 ) -> tuple[LeadList, tuple[Change, ...], str]:
     """The list after one outcome, what the ledger says of it, and the word for the attempt."""
-    free = replace(copy, lease_until=None)
+    free = replace(copy, lease_until=None, landed_at=now)
     match one.outcome:
         case Done(shown=None):
             return _unproven(lead_list, free, now, late_write_s)
@@ -170,13 +214,17 @@ def _apply(
         case Later() as later:
             ended = abandon(free, late_write_s) if later.unclear else _unsent(free, one.claim)
             waiting = _later(ended, later, now)
-            return _with(lead_list, waiting), (), "unclear" if later.unclear else "later"
+            return with_copy(lead_list, waiting), (), "unclear" if later.unclear else "later"
         case Park(cause=cause, next_step=next_step):
-            digest = one.claim.patch.digest() if one.claim.patch else ""
+            digest = tried(one.claim.kind, free, one.claim.patch) if one.claim.patch else ""
             parked = replace(_unsent(free, one.claim), parked=Parked(cause, next_step, digest))
-            return _with(lead_list, parked), (), "parked"
+            if one.claim.patch is None:
+                parked = replace(parked, absent=frozenset())  # whatever the answer was, it was no 404
+            return with_copy(lead_list, parked), (), "parked"
+        case NotFound():
+            return not_found(lead_list, _unsent(free, one.claim), rules, now)
         case _:
-            return _with(lead_list, _unsent(free, one.claim)), (), "paused"
+            return with_copy(lead_list, _unsent(free, one.claim)), (), "paused"
 
 
 def _unsent(copy: Copy, claim: Claim) -> Copy:
@@ -195,11 +243,12 @@ def _shown(
 ) -> tuple[LeadList, tuple[Change, ...], str]:
     """The remote showed the list: after a read, or as the answer to our patch."""
     if _contradicts(copy, shown):
-        return _with(lead_list, _read_again(copy, now)), (), "stale"
+        return with_copy(lead_list, _read_again(copy, now)), (), "stale"
     if claim.patch is None:
         return _read(lead_list, copy, claim, shown, rules)
-    if not claim.patch.fields.keys() <= shown.fields.keys():
-        observed = observe(_with(lead_list, copy), shown, rules)
+    hides_members = shown.members is None and bool(claim.patch.add or claim.patch.remove)
+    if hides_members or not claim.patch.fields.keys() <= shown.fields.keys():
+        observed = observe(with_copy(lead_list, copy), shown, rules)
         seen = observed.lead_list.copies[copy.remote]
         unproven, _, word = _unproven(observed.lead_list, seen, now, late_write_s)
         return unproven, observed.changes, word
@@ -208,7 +257,7 @@ def _shown(
     learned = spelling.learn(copy, claim.patch, shown, remote_rules)
     # `look` stays as it stands: a hint that came in during the flight tells of something newer than the answer.
     copy = replace(_calm(copy), spelling=learned)
-    observed = _forget_settled(observe(_with(lead_list, copy), shown, rules), copy.remote, claim)
+    observed = _forget_settled(observe(with_copy(lead_list, copy), shown, rules), copy.remote, claim)
     if not ignored:
         return observed.lead_list, observed.changes, "done"
     parked = _park_ignored(observed.lead_list, claim, ignored, remote_rules, now)
@@ -224,13 +273,13 @@ def _read(
     tries = copy.tries
     learned = spelling.learn_from_read(copy, shown)
     copy = replace(_calm(copy), intent=None, hidden=_hidden(copy, shown, rules), spelling=learned)
-    observed = observe(_with(lead_list, copy), shown, rules)
+    observed = observe(with_copy(lead_list, copy), shown, rules)
     copy = observed.lead_list.copies[copy.remote]
     if shown.members is not None and _is_there(copy.abandoned.get(Field.MEMBERS), shown.members):
         copy = replace(copy, abandoned={f: a for f, a in copy.abandoned.items() if f is not Field.MEMBERS})
     if copy.abandoned:
         copy = replace(copy, tries=tries)
-    observed = _forget_settled(replace(observed, lead_list=_with(observed.lead_list, copy)), copy.remote, claim)
+    observed = _forget_settled(replace(observed, lead_list=with_copy(observed.lead_list, copy)), copy.remote, claim)
     return observed.lead_list, observed.changes, "done"
 
 
@@ -239,7 +288,7 @@ def _forget_settled(observed: Observed, remote: str, claim: Claim) -> Observed:
     copy = observed.lead_list.copies[remote]
     abandoned = {field: one for field, one in copy.abandoned.items() if one.until > claim.at}
     landed = replace(copy, intent=None, abandoned=abandoned)
-    return replace(observed, lead_list=_with(observed.lead_list, landed))
+    return replace(observed, lead_list=with_copy(observed.lead_list, landed))
 
 
 def _is_there(abandoned: Abandoned | None, shown: MembersSeen) -> bool:
@@ -253,7 +302,7 @@ def _unproven(
     """Answered well, but the answer does not show what we sent: look, sooner or later."""
     note = "the answer does not show what was sent"
     look = _look_first(note, copy.tries + 1, spread=1.0)
-    return _with(lead_list, _later(abandon(copy, late_write_s), look, now)), (), "unclear"
+    return with_copy(lead_list, _later(abandon(copy, late_write_s), look, now)), (), "unclear"
 
 
 def _hidden(copy: Copy, shown: Observation, rules: Rules) -> frozenset[Field]:
@@ -293,13 +342,13 @@ def _park_ignored(
         ),
         digest=left.digest(),
     )
-    return _with(lead_list, replace(copy, parked=parked))
+    return with_copy(lead_list, replace(copy, parked=parked))
 
 
 def _calm(copy: Copy) -> Copy:
     """After a good answer: whether it is still due is computed afresh, and an old grudge is forgotten."""
     calm = replace(copy, standing=Standing.IN_SYNC, waiting=None, due_at=None, since=None)
-    return replace(calm, tries=0, parked=None)
+    return replace(calm, tries=0, parked=None, absent=frozenset())
 
 
 def _later(copy: Copy, later: Later, now: datetime) -> Copy:
@@ -311,17 +360,6 @@ def _later(copy: Copy, later: Later, now: datetime) -> Copy:
     )
 
 
-def _pause(tx: Tx, remote: str, outcome: PauseRemote) -> None:
-    if tx.remote_state(remote).paused:
-        return  # one alert, not one for each call in flight
-    log.error("remote_paused", remote=remote, cause=outcome.cause, next_step=outcome.next_step)
-    tx.set_remote_state(remote, RemoteState(True, outcome.cause, outcome.next_step, tx.now))
-
-
-def _with(lead_list: LeadList, copy: Copy) -> LeadList:
-    return replace(lead_list, copies={**lead_list.copies, copy.remote: copy})
-
-
 def _attempt(one: Flown, now: datetime, word: str) -> Attempt:
     claim, patch = one.claim, one.claim.patch
     note = getattr(one.outcome, "note", "") or getattr(one.outcome, "cause", "")
@@ -330,7 +368,7 @@ def _attempt(one: Flown, now: datetime, word: str) -> Attempt:
     return Attempt(
         list_id=claim.list_id,
         remote=claim.copy.remote,
-        action="patch" if patch else "read",
+        action="create" if claim.creates else "patch" if patch else "read",
         lane=claim.lane,
         at=claim.at,
         sent=_sent(patch) if patch else {},

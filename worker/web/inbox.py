@@ -10,14 +10,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from secrets import token_hex
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from worker import nudges
 from worker.errors import RedisAway
+from worker.redis_access import PREFIX
 from worker.stream.redis_stream import FIELD
 from worker.web.news import News
-from worker.wiring import PREFIX
 
 #: Standard Webhooks' senders give up after 75 hours.
 _REMEMBER_MS = 7 * 24 * 3600 * 1000
@@ -29,7 +32,7 @@ if mark and redis.call('EXISTS', mark) == 1 then return 0 end
 if ARGV[1] == 'event' then
   redis.call('XADD', KEYS[1], '*', ARGV[2], ARGV[3])
 else
-  redis.call('SET', KEYS[1], 1, 'NX', 'PX', ARGV[2])
+  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2])
 end
 if mark then redis.call('SET', mark, 1, 'PX', ARGV[4]) end
 return 1
@@ -39,20 +42,24 @@ return 1
 class Inbox:
     """Where webhooks of all remotes end up."""
 
-    def __init__(self, redis: Redis, stream: str) -> None:
+    def __init__(self, redis: Redis, stream: str, nudged: Callable[[str], None]) -> None:
+        """`nudged` is told of each remote with a new nudge, and returns at once."""
         self._put = redis.register_script(_PUT)
-        self._stream = stream
+        self._stream, self._nudged = stream, nudged
 
     async def put(self, remote: str, news: News, *, nudge_s: float) -> bool:
         """False for a repeat. When this returns, Redis has the news. Raises `RedisAway`.
 
-        Nudges become one; it is forgotten after `nudge_s`, when the regular scan has looked anyway.
+        Nudges become one, the newest; it is forgotten after `nudge_s`, when the regular scan has looked anyway.
         """
-        event = ("event", FIELD, news.event) if news.event is not None else ("nudge", int(nudge_s * 1000), "")
-        keys = [self._stream if news.event is not None else f"{PREFIX}:nudge:{remote}"]
+        event = ("event", FIELD, news.event) if news.event is not None else ("nudge", int(nudge_s * 1000), token_hex(8))
+        keys = [self._stream if news.event is not None else nudges.key(remote)]
         if news.id is not None:
             keys.append(f"{PREFIX}:webhook:{remote}:{hashlib.sha256(news.id.encode()).hexdigest()}")
         try:
-            return bool(await self._put(keys=keys, args=[*event, _REMEMBER_MS]))
+            new = bool(await self._put(keys=keys, args=[*event, _REMEMBER_MS]))
         except (RedisError, OSError) as error:
             raise RedisAway(f"Redis cannot take the event ({type(error).__name__})") from None
+        if new and news.event is None:
+            self._nudged(remote)
+        return new

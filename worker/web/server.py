@@ -2,33 +2,74 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import sys
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
 
+from worker.celery_app import TaskName
+from worker.dispatch import put_off
 from worker.errors import UsageError
+from worker.processes import sigterm_ends_well
+from worker.scan_bell import ring_due_scans
 from worker.settings import Settings
-from worker.web import health, webhooks
+from worker.store.database import open_database
+from worker.store.health import Health
+from worker.store.views import Views
+from worker.web import health, login, webhooks
+from worker.web.access import Access, Denied, is_loopback
+from worker.web.actions import Actions
+from worker.web.api.app import make_api
 from worker.web.arrival import Arrival
+from worker.web.gate import API, Gate, refused
+from worker.web.pages import mount as pages
+from worker.web.waker import Waker
 from worker.wiring import Runtime
 
 
-def make_app(runtime: Runtime) -> FastAPI:
-    """All routes. Without documentation pages: nothing here is for people yet."""
-    app = FastAPI(title="leadsync", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+def make_app(runtime: Runtime, look: Callable[[str], None]) -> FastAPI:
+    """All routes, behind the gate. `look` sees to the scan of a nudged remote."""
+    url, access = runtime.settings.database_url, Access(runtime.settings.web)
+    views, database = Views(open_database(url)), Health(url)
+    actions = Actions(runtime, views)
+
+    @contextlib.asynccontextmanager
+    async def open_until_the_end(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        for one in (views, database, actions):
+            one.close()
+
+    app = FastAPI(
+        title="leadsync",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=open_until_the_end,
+    )
+    app.add_middleware(Gate, access=access)
+    app.add_exception_handler(Denied, refused)
     app.include_router(health.router(runtime))
-    app.include_router(webhooks.router(runtime))
+    app.include_router(webhooks.router(runtime, Waker(look).wake))
+    app.include_router(login.router(access, pages.login))
+    pages.mount(app, runtime, views, actions, database)
+    app.mount(API, make_api(runtime, views, actions, database))
     return app
 
 
 def serve(settings: Settings, redis_url: str) -> None:
     """Answer until told to stop. Raises `UsageError` when a secret is none, or the port is in use."""
-    app, web = make_app(Runtime(settings, redis_url)), settings.web
-    with _bound(web.host, web.port) as listening:
+    runtime, web = Runtime(settings, redis_url), settings.web
+    app = make_app(runtime, partial(_see_to_scan, runtime))
+    with sigterm_ends_well(), _bound(web.host, web.port) as listening:
         host, port = listening.getsockname()[:2]
         sys.stderr.write(f"leadsync: web on http://{host}:{port}\n")
+        if web.password is None and not is_loopback(host):
+            sys.stderr.write("leadsync: pages and API answer on this machine only, until web.password is set\n")
         make_server(app).run(sockets=[listening])
 
 
@@ -37,7 +78,15 @@ def make_server(app: FastAPI) -> uvicorn.Server:
     config = uvicorn.Config(
         app, http=Arrival, ws="none", log_level="warning", access_log=False, server_header=False, proxy_headers=False
     )
-    return uvicorn.Server(config)
+    server = uvicorn.Server(config)
+    app.state.is_ending = lambda: server.should_exit  # or it would wait for pages that listen
+    return server
+
+
+def _see_to_scan(runtime: Runtime, remote: str) -> None:
+    """As the tick does; what fails here, the next tick does."""
+    with put_off(TaskName.SCAN, remote=remote):
+        ring_due_scans(runtime, [remote])
 
 
 def _bound(host: str, port: int) -> socket.socket:

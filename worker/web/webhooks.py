@@ -33,12 +33,14 @@ class _TooLarge(Exception):
     """The body is larger than the limit; the rest of it is not read."""
 
 
-def router(runtime: Runtime, now: Callable[[], float] = time.time) -> APIRouter:
-    """The one route. `now` is our clock, for the age of signatures. Raises `UsageError` for a secret that is none."""
+def router(runtime: Runtime, wake: Callable[[str], None], now: Callable[[], float] = time.time) -> APIRouter:
+    """The one route. `wake` is called for a remote that was nudged, and returns at once; `now` is our clock, for the
+    age of signatures. Raises `UsageError` for a secret that is none.
+    """
     routes = APIRouter()
     remotes = runtime.settings.remotes
     proofs = {name: _proof(name, settings) for name, settings in remotes.items()}
-    inbox = Inbox(runtime.redis, runtime.settings.events.stream)
+    inbox = Inbox(runtime.redis, runtime.settings.events.stream, wake)
 
     async def accept(remote: str, request: Request) -> bool:
         """True for news, False for a repeat."""

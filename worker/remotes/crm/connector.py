@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from types import MappingProxyType
 
 from models.lead_list import Field, Kind, Value
@@ -44,6 +45,12 @@ class CrmConnector:
         body = mapping.render(sendable(patch, self.capabilities.fields), self._owners)
         answer = await send(Request(method="PATCH", path=_path(remote_id), body=body))
         return only(mapping.parse(document(answer), self._owners), remote_id) if answer.body else None
+
+    async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
+        """POST a list of its kind."""
+        fields = mapping.render(Patch(sendable(patch, self.capabilities.fields).fields), self._owners)
+        body = {**fields, "kind": kind} if kind else fields
+        return mapping.parse(document(await send(Request(method="POST", path=LISTS, body=body))), self._owners)
 
     async def page(self, send: Send, cursor: str | None) -> Page:
         """GET a page of lists."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from types import MappingProxyType
 
 from models.lead_list import Field, Kind, Value
 from models.observation import Shown
 from models.patch import Patch
 from worker.engine.rules import Direction
-from worker.errors import LeadsyncError
+from worker.errors import LeadsyncError, Refused
 from worker.remotes.base import Answer, Capabilities, Page, Request, Send, segment, sendable
 from worker.remotes.instantly import errors, mapping
 from worker.remotes.owners import MappedOwners
@@ -48,6 +49,13 @@ class InstantlyConnector:
         body = mapping.render(sendable(patch, self.capabilities.fields), self._owners)
         answer = await send(Request(method="PATCH", path=_path(remote_id), body=body))
         return only(mapping.parse(document(answer), self._owners), remote_id) if answer.body else None
+
+    async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
+        """POST a list. Instantly's lists hold people."""
+        if kind is Kind.COMPANY:
+            raise Refused("not sent: Instantly has lists of people only, and this is a company list; unlink it there")
+        body = mapping.render(sendable(patch, self.capabilities.fields), self._owners)
+        return mapping.parse(document(await send(Request(method="POST", path=LISTS, body=body))), self._owners)
 
     async def page(self, send: Send, cursor: str | None) -> Page:
         """GET a page of lists. The cursor is a time stamp, but ours only to hand back."""

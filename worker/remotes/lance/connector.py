@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +18,8 @@ from worker.remotes.reading import Item, document, only
 from worker.remotes.status import as_error, sentence
 
 LISTS = "/api/v1/entities/leadlists"
+#: From `startDate` to `endDate` of a list that leadsync creates.
+_LASTS = timedelta(days=365)
 
 #: Unless settings say otherwise. Members are off: ids are sent as given, and Lance does not know the CRM's.
 DIRECTIONS: Mapping[Field, Direction] = MappingProxyType({Field.NAME: Direction.BOTH, Field.MEMBERS: Direction.OFF})
@@ -47,6 +50,15 @@ class LanceConnector:
                 return fresh  # somebody made the same edit there
         answer = await send(Request(method="PATCH", path=_path(remote_id), body=body))
         return only(mapping.parse(document(answer)), remote_id) if answer.body else None
+
+    async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
+        """POST a list without members. Lance asks for dates that no other remote has: a year, beginning now."""
+        if kind is None:
+            raise Refused("not sent: Lance must be told whether a list holds people or companies; nobody has said yet")
+        fields = {f.value: v for f, v in sendable(patch, self.capabilities.fields).fields.items()}
+        dates = {"startDate": at.isoformat(), "endDate": (at + _LASTS).isoformat()}
+        body: dict[str, Any] = {"type": kind, "icpId": None, "personIds": [], "companyIds": [], **dates, **fields}
+        return mapping.parse(document(await send(Request(method="POST", path=LISTS, body=body))))
 
     async def page(self, send: Send, cursor: str | None) -> Page:
         """GET all lists at once: Lance has no pages. Its documents show the list bare and wrapped."""

@@ -1,0 +1,29 @@
+"""Proof of work: a task that ends well leaves a mark for its worker, and a worker that ends takes its mark away."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from celery import Task
+from celery.signals import task_success, worker_shutdown
+from redis.exceptions import RedisError
+
+from worker import marks, redis_access
+from worker.settings import load_settings
+from worker.wiring import process_runtime
+
+
+@task_success.connect
+def leave(sender: Task[Any, Any], **_: Any) -> None:
+    """In a child, after each task; and within a long one after each part of it."""
+    with contextlib.suppress(RedisError):
+        marks.leave(process_runtime().bells, marks.Role.WORKER, str(sender.request.hostname))
+
+
+@worker_shutdown.connect
+def remove(sender: Any, **_: Any) -> None:
+    """In the parent, which has no runtime."""
+    url = redis_access.needed(load_settings().redis.url)
+    with contextlib.suppress(RedisError), redis_access.client(url) as redis:
+        marks.remove(redis, marks.Role.WORKER, sender.hostname)

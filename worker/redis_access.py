@@ -1,0 +1,48 @@
+"""How Redis is reached: its address, as Celery spells it too, the prefix of our keys, and a client that tries once.
+
+Used by every process, and by supervisors that never call Redis: the client is imported by who asks for one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from worker.errors import UsageError
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+#: The key prefix of everything leadsync keeps in Redis beside the stream.
+PREFIX = "leadsync"
+
+
+def needed(redis_url: str | None) -> str:
+    """The address, for processes that start no server themselves. Raises `UsageError` when there is none."""
+    if redis_url is None:
+        raise UsageError("no redis.url: set it for processes on several machines, or use leadsync up on one")
+    return redis_url
+
+
+def socket_url(path: str) -> str:
+    """The address of a server behind a unix socket; any path may be one."""
+    return f"unix://{quote(path)}?db=0"
+
+
+def broker_url(redis_url: str) -> str:
+    """The same Redis as Celery spells it."""
+    parts = urlsplit(redis_url)
+    if parts.scheme != "unix":
+        return redis_url
+    database = parse_qs(parts.query).get("db", ["0"])[0]
+    # A path may stand there as it is or encoded; Celery would split it at a semicolon.
+    return f"redis+socket://{parts.netloc}{quote(unquote(parts.path))}?virtual_host={database}"
+
+
+def client(redis_url: str) -> Redis:
+    """For one command now and then: it fails rather than tries again, and waits 5 s at most."""
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0), socket_timeout=5)

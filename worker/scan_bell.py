@@ -1,0 +1,33 @@
+"""Begins the scans that are due, and rings for them. Called by the tick, and by the web the moment a nudge comes.
+
+Any number of callers at once do what one would do: the database opens one scan a remote, and rings coalesce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from models.scan import Scan
+from worker import nudges
+from worker.celery_app import TaskName
+from worker.dispatch import ring
+from worker.ports import Tx
+from worker.sync.schedule import begin, due
+from worker.wiring import Runtime
+
+
+def ring_due_scans(runtime: Runtime, remotes: Iterable[str]) -> None:
+    """See to these remotes. A nudge whose time has not come stays for a later look."""
+    known = {remote: runtime.settings.remotes[remote] for remote in sorted(remotes)}
+    nudged = nudges.read(runtime.bells, known)
+
+    def work(tx: Tx) -> list[Scan]:
+        why = {
+            name: due(tx, name, every_s=remote.scan_every_s, nudged=name in nudged) for name, remote in known.items()
+        }
+        return [begin(tx, name, trigger) for name, trigger in why.items() if trigger is not None]
+
+    for scan in runtime.store.run_now(work):
+        if scan.remote in nudged and not scan.fence:  # nobody reads it yet: it will see what the nudge was about
+            nudges.take(runtime.bells, scan.remote, nudged[scan.remote])
+        ring(runtime.bells, TaskName.SCAN, scan.remote)

@@ -1,0 +1,141 @@
+"""What the API takes: queries and bodies. Unknown names are refused, and a body's types are taken as they are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from models.lead_list import Standing
+
+#: Ids that one request may name.
+_MOST = 10_000
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("expected text without NUL")
+    return text
+
+
+#: Text from outside; PostgreSQL keeps no NUL.
+Text = Annotated[str, StringConstraints(min_length=1, max_length=600), AfterValidator(_storable)]
+#: As commands take it.
+CopyName = Annotated[Text, Field(description="A list on a remote, as REMOTE:ID", examples=["crm:17"])]
+Number = Annotated[int, Field(ge=1, le=2**62)]
+FieldName = Literal["name", "owner", "enrichment", "members"]
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Page(_Query):
+    """One page of a list."""
+
+    limit: int = Field(default=50, ge=1, le=1_000, description="Rows on one page")
+    after: Text | None = Field(default=None, description="`next` of the page before")
+
+
+class ListsQuery(Page):
+    """Which lists; everything that is given must hold."""
+
+    name: Text | None = Field(default=None, description="Part of the name, whatever case and spacing")
+    remote: Text | None = Field(default=None, description="Those with a copy there")
+    standing: list[Standing] = Field(default=[], description="Lists with a copy that stands so; may be repeated")
+
+
+class ParkedQuery(Page):
+    """Which parked copies."""
+
+    remote: Text | None = None
+    cause: Text | None = Field(default=None, description="Part of the cause")
+
+
+class ConflictsQuery(Page):
+    """Which held fields; a page is so many lists."""
+
+    remote: Text | None = None
+    field: FieldName | None = None
+
+
+class ScansQuery(Page):
+    """Whose scans."""
+
+    remote: Text | None = None
+
+
+class PlanQuery(_Query):
+    """Which patches; the plan holds no others."""
+
+    remote: Text | None = None
+    limit: int = Field(default=1_000, ge=1, le=10_000, description="Lists that are looked at")
+    after: Text | None = None
+
+
+class ShowQuery(_Query):
+    """How much of the past."""
+
+    history: int = Field(default=20, ge=0, le=1_000, description="Changes and attempts, the newest")
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class WhichParked(_Body):
+    """Some copies by name, or a filter; one of the two."""
+
+    copies: list[CopyName] | None = Field(default=None, min_length=1, max_length=_MOST)
+    remote: Text | None = None
+    cause: Text | None = Field(default=None, description="Part of the cause")
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> WhichParked:
+        if bool(self.copies) == (self.remote is not None or self.cause is not None or self.all):
+            raise ValueError("say which: copies, or a filter: remote, cause or all")
+        return self
+
+
+class WhichHeld(_Body):
+    """One field of one list, or a filter; and whose value it is to be."""
+
+    use: Text = Field(description="A remote, whose value becomes wanted; or `wanted`, which overwrites the copies")
+    copy_name: CopyName | None = Field(default=None, alias="copy")
+    field: FieldName | None = None
+    remote: Text | None = None
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> WhichHeld:
+        named = self.copy_name is not None
+        filtered = self.remote is not None or self.all or (self.field is not None and not named)
+        if named == filtered or (named and self.field is None):
+            raise ValueError("say which: copy and field, or a filter: remote, field or all")
+        return self
+
+
+class WhichRejects(_Body):
+    """Some rejects by id, or all; one of the two."""
+
+    ids: list[Number] | None = Field(default=None, min_length=1, max_length=_MOST)
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> WhichRejects:
+        if bool(self.ids) == self.all:
+            raise ValueError("say which: ids, or all")
+        return self
+
+
+class Tie(_Body):
+    """Copies of one lead list, each on a remote of its own."""
+
+    copies: list[CopyName] = Field(min_length=2, max_length=64)
+
+
+class Let(_Body):
+    """One copy."""
+
+    copy_name: CopyName = Field(alias="copy")
