@@ -98,6 +98,8 @@ class Abandoned:
     #: For `members`, what it would add and remove.
     add: frozenset[str] = frozenset()
     remove: frozenset[str] = frozenset()
+    #: How many writes of this value have no known outcome: each may land on its own.
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,8 @@ def opened(settings: Settings) -> Iterator[Runtime]:
 def process_runtime() -> Runtime:
     """The runtime of a child process (Celery's children, doorbell, web). Its parent has set redis.url."""
     # Batches make many small values and no cycles; at the default of 700 the collector takes a quarter of the CPU.
-    gc.set_threshold(50_000)
+    # What was imported stays for good, so that nobody looks through it again and again.
+    gc.freeze()
+    gc.set_threshold(500_000)
     settings = load_settings()
     return Runtime(settings, redis_access.needed(settings.redis.url))

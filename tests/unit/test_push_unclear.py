@@ -318,3 +318,28 @@ def test_a_stale_read_is_not_believed() -> None:
         assert 2 == len(world.wires["lance"].sent)
 
     run(scene)
+
+
+def test_when_one_of_two_lost_writes_has_landed_the_other_may_still_land() -> None:
+    """Both were of the same value; another value waits until the second can no longer arrive (seed 743)."""
+
+    async def scene() -> None:
+        world = await edited(await linked(World(), "crm", "lance"), name="B")
+        world.wires["lance"].faults.extend([lost, None, applied])
+        await world.push("lance")
+        world.wait(10)
+        await world.push("lance")  # reads: not there; writes again, and hears nothing
+        world.wait(10)
+        await world.push("lance")
+        assert world.shown("lance").fields[Field.NAME] == "B"
+        assert world.patches("lance") == [{"name": "B"}] * 2
+        await edited(world, name="C")
+        await world.push("lance")
+        assert world.patches("lance") == [{"name": "B"}] * 2
+        world.put("lance", name="B")  # the first one lands after all
+        world.wait(LATE_WRITE_S)
+        await world.rest()
+        assert world.patches("lance") == [{"name": "B"}, {"name": "B"}, {"name": "C"}]
+        assert world.wanted()["name"] == "C"
+
+    run(scene)

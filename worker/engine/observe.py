@@ -186,7 +186,7 @@ def _observe_scalar(copy: Copy, name: Field, wanted: Wanted | None, seen: Observ
         return _Step(copy)
     if _is_late_write(copy, name, value, rules.remotes[copy.remote], seen):
         late = _change(ChangeKind.LATE_WRITE, name, before and before.value, value, seen)
-        return _Step(_forget_abandoned(copy, name), (late,))
+        return _Step(_one_landed(copy, name), (late,))
     if not direction.takes:
         return _Step(copy)
     return _weigh(verdict, copy, name, wanted, seen, rules)
@@ -311,7 +311,7 @@ def _agreed(copy: Copy, name: Field, wanted: Wanted | None, seen: Observation, *
     in_flight = copy.intent is not None and name in copy.intent.patch.fields
     ours = abandoned is not None and wanted is not None and abandoned.value == wanted.value
     if ours and appeared and not in_flight and seen.evidence is not Evidence.ANSWER:
-        copy = _forget_abandoned(copy, name)
+        copy = _one_landed(copy, name)
     return _released(copy, name)
 
 
@@ -319,8 +319,11 @@ def _released(copy: Copy, name: Field) -> Copy:
     return replace(copy, held=_without(copy.held, name)) if name in copy.held else copy
 
 
-def _forget_abandoned(copy: Copy, name: Field) -> Copy:
-    return replace(copy, abandoned=_without(copy.abandoned, name))
+def _one_landed(copy: Copy, name: Field) -> Copy:
+    """One write that we gave up is proven done; where there were several of that value, the others may still land."""
+    one = copy.abandoned[name]
+    rest = {name: replace(one, times=one.times - 1)} if one.times > 1 else {}
+    return replace(copy, abandoned={**_without(copy.abandoned, name), **rest})
 
 
 def _without(mapping: Mapping[Field, V], name: Field) -> dict[Field, V]:

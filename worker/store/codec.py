@@ -103,11 +103,11 @@ def _read_intent(document: Document | None) -> Intent | None:
 
 
 def _abandoned_document(one: Abandoned) -> list[Any]:
-    return [one.value, one.until.isoformat(), sorted(one.add), sorted(one.remove)]
+    return [one.value, one.until.isoformat(), sorted(one.add), sorted(one.remove), one.times]
 
 
-def _read_abandoned(value: Value, until: str, add: list[str], remove: list[str]) -> Abandoned:
-    return Abandoned(value, _moment(until), frozenset(add), frozenset(remove))
+def _read_abandoned(value: Value, until: str, add: list[str], remove: list[str], times: int = 1) -> Abandoned:
+    return Abandoned(value, _moment(until), frozenset(add), frozenset(remove), times)
 
 
 def name_key(name: Value) -> str:

@@ -27,6 +27,7 @@ from models.lead_list import (
     LeadList,
     Parked,
     Standing,
+    Value,
     Waiting,
     with_copy,
 )
@@ -190,10 +191,16 @@ def abandon(copy: Copy, late_write_s: float) -> Copy:
     if copy.intent is None:
         return copy
     until, patch = copy.intent.sent_at + timedelta(seconds=late_write_s), copy.intent.patch
-    abandoned = {field: Abandoned(value, until) for field, value in patch.fields.items()}
+    abandoned = {field: _given_up(copy, field, value, until) for field, value in patch.fields.items()}
     if patch.add or patch.remove:
         abandoned[Field.MEMBERS] = Abandoned(None, until, patch.add, patch.remove)
     return replace(copy, intent=None, abandoned={**copy.abandoned, **abandoned}, look=True)
+
+
+def _given_up(copy: Copy, field: Field, value: Value, until: datetime) -> Abandoned:
+    """Once more, where an earlier write of the same value may still land too."""
+    earlier = copy.abandoned.get(field)
+    return Abandoned(value, until, times=earlier.times + 1 if earlier and earlier.value == value else 1)
 
 
 def _look_first(note: str, tries: int, spread: float) -> Later:
