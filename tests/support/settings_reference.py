@@ -14,13 +14,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from worker import settings
 from worker.settings import PREFIX, Settings
+from worker.settings import shape as settings
 
 _HEAD = """\
 # Settings
 
-<!-- Made of worker/settings.py by: python -m tests.support.settings_reference > docs/settings.md -->
+<!-- Made of worker/settings/shape.py by: python -m tests.support.settings_reference > docs/settings.md -->
 
 leadsync reads `leadsync.toml` in the working directory, or the file that the variable `LEADSYNC_CONFIG` names.
 Every setting can be given as an environment variable too, and the variable wins.

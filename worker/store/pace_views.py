@@ -6,13 +6,16 @@ found by halving.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection, func, select
 
 from worker.store.upkeep import ATTEMPTS
+
+#: A call is noted when it has ended, so those that began later may stand before it; no call takes so long.
+_LATE: Final = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +37,13 @@ class PaceView:
     def calls(self, begin: datetime, end: datetime) -> list[Call]:
         """Those that were begun from `begin` on, before `end`."""
         columns = (ATTEMPTS.c.at, ATTEMPTS.c.action, ATTEMPTS.c.status, ATTEMPTS.c.lag_ms)
-        query = select(*columns).where(ATTEMPTS.c.id >= self._first(begin), ATTEMPTS.c.at >= begin, ATTEMPTS.c.at < end)
-        rows: Sequence[tuple[datetime, str, int | None, float | None]] = self._connection.execute(query).tuples().all()
-        return [Call(*row) for row in rows]
+        query = select(*columns).where(
+            ATTEMPTS.c.id >= self._first(begin - _LATE), ATTEMPTS.c.at >= begin, ATTEMPTS.c.at < end
+        )
+        return [Call(*row) for row in self._connection.execute(query)]
 
     def _first(self, begin: datetime) -> int:
-        """The lowest number from which on there are only later calls, but for some that were noted late."""
+        """A number before which there are only earlier calls, but for some that were noted late."""
         low, high = self._connection.execute(select(func.min(ATTEMPTS.c.id), func.max(ATTEMPTS.c.id))).one()
         if low is None:
             return 0

@@ -199,20 +199,28 @@ class View:
         self.audit = AuditView(connection)
 
     def tally(self) -> Tally:
-        """How all copies stand. One statement, so the numbers always add up."""
-        now = self._now()
-        lists = select(func.count(COPIES.c.list_id.distinct())).scalar_subquery()
-        query = select(
-            COPIES.c.remote,
-            COPIES.c.standing,
-            COPIES.c.waiting,
-            func.count().label("copies"),
-            func.sum(case((COPIES.c.lease_until > now, 1), else_=0)).label("in_flight"),
-            func.min(COPIES.c.since).label("since"),
-            lists.label("lists"),
-        ).group_by(COPIES.c.remote, COPIES.c.standing, COPIES.c.waiting)
-        rows = self._connection.execute(query).all()
-        groups = (
+        """How all copies stand. The copies in sync, nearly all of them, are counted from an index alone."""
+        now, in_sync = self._now(), Standing.IN_SYNC.value
+        settled = select(COPIES.c.remote, func.count().label("copies")).where(COPIES.c.standing == in_sync)
+        query = (
+            select(
+                COPIES.c.remote,
+                COPIES.c.standing,
+                COPIES.c.waiting,
+                func.count().label("copies"),
+                func.sum(case((COPIES.c.lease_until > now, 1), else_=0)).label("in_flight"),
+                func.min(COPIES.c.since).label("since"),
+            )
+            .where(COPIES.c.standing.in_([one.value for one in Standing if one is not Standing.IN_SYNC]))
+            .group_by(COPIES.c.remote, COPIES.c.standing, COPIES.c.waiting)
+        )
+        calm = [
+            Group(
+                remote=row.remote, standing=Standing.IN_SYNC, waiting=None, copies=row.copies, in_flight=0, since=None
+            )
+            for row in self._connection.execute(settled.group_by(COPIES.c.remote))
+        ]
+        others = [
             Group(
                 remote=row.remote,
                 standing=Standing(row.standing),
@@ -221,9 +229,10 @@ class View:
                 in_flight=row.in_flight,
                 since=row.since,
             )
-            for row in rows
-        )
-        return Tally(rows[0].lists if rows else 0, tuple(groups), now)
+            for row in self._connection.execute(query)
+        ]
+        lists = self._connection.execute(select(func.count(COPIES.c.list_id.distinct()))).scalar_one()
+        return Tally(lists, (*calm, *others), now)
 
     def remote_states(self) -> dict[str, RemoteState]:
         """What people and lost credentials decided about remotes; those nobody spoke of are not named."""

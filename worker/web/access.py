@@ -113,7 +113,7 @@ class Access:
         """Who asks, from where. Raises `Denied` while no password is set, unless it is surely somebody here."""
         peer = _address(request.client.host) if request.client else None
         trusted = peer is not None and self._is_proxy(peer)
-        visit = self._behind_proxy(request) if trusted else Visit(peer, None, request.url.scheme == "https")
+        visit = self._behind_proxy(request) if trusted else Visit(peer, None, request.scope["scheme"] == "https")
         if not self.asks_password:
             self._only_here(request, visit, forwarded=trusted)
         return visit

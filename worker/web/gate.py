@@ -92,13 +92,13 @@ class Gate:
         changes = request.method not in _READS
         body = await _body(request) if changes else b""
         receive = _again(body, request.receive) if changes else request.receive
-        program = self._access.bearer(request, visit) if _below(request.url.path, API) else None
+        program = self._access.bearer(request, visit) if _below(_path(request), API) else None
         if program is not None:
             return receive, _LetIn(program)
         return receive, self._browser(request, visit, body, changes=changes)
 
     def _browser(self, request: Request, visit: Visit, body: bytes, *, changes: bool) -> _LetIn:
-        path, session, cookie = request.url.path, self._access.session(request), None
+        path, session, cookie = _path(request), self._access.session(request), None
         if session is None and not self._access.asks_password:
             session, cookie = self._unasked(visit)
         who = None if session is None else _person(session, visit)
@@ -125,7 +125,7 @@ class Gate:
 def refusal(request: Request, denied: Denied) -> Response:
     """One sentence, in the form that was asked for."""
     headers = {"www-authenticate": "Bearer"} if denied.status == 401 else None
-    if _below(request.url.path, API):
+    if _below(_path(request), API):
         return JSONResponse({"error": str(denied)}, denied.status, headers)
     return PlainTextResponse(f"leadsync: {denied}\n", denied.status, headers)
 
@@ -136,14 +136,20 @@ async def refused(request: Request, denied: Exception) -> Response:
 
 
 def _ask_to_log_in(request: Request) -> Response:
-    where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    if _below(request.url.path, API):
+    query = request.scope["query_string"].decode("latin-1")
+    where = _path(request) + (f"?{query}" if query else "")
+    if _below(_path(request), API):
         return refusal(request, Denied(401, "log in, or send web.api_token as Authorization: Bearer"))
     if "hx-request" in request.headers:
         return PlainTextResponse("leadsync: log in again\n", 401, {"hx-redirect": LOGIN})
     if request.method not in _READS:
         return PlainTextResponse("leadsync: log in again, then repeat what you did\n", 403)
     return RedirectResponse(f"{LOGIN}?next={quote(where, safe='')}" if where != "/" else LOGIN, 303)
+
+
+def _path(request: Request) -> str:
+    """What routes go by. Not `request.url`: the Host header goes into it, so `Host: x/static/` would be a way in."""
+    return str(request.scope["path"])
 
 
 def _has_own_rules(path: str) -> bool:
@@ -223,7 +229,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 def _closed(send: Send, request: Request, cookie: str | None = None) -> Send:
     """With the headers that every answer behind the gate has. A route's own word about caching stands."""
-    is_static = request.url.path.startswith(_LOGIN_NEEDS)
+    is_static = _path(request).startswith(_LOGIN_NEEDS)
 
     async def closed(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +11,7 @@ from functools import partial
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from worker.celery_app import TaskName
 from worker.dispatch import put_off
@@ -57,7 +59,9 @@ def make_app(runtime: Runtime, look: Callable[[str], None]) -> FastAPI:
     app.include_router(webhooks.router(runtime, Waker(look).wake))
     app.include_router(login.router(access, pages.login))
     pages.mount(app, runtime, views, actions, database)
-    app.mount(API, make_api(runtime, views, actions, database))
+    api = Mount(API, make_api(runtime, views, actions, database))
+    api.path_regex = re.compile(api.path_regex.pattern, re.DOTALL)  # an id may hold line breaks
+    app.router.routes.append(api)
     return app
 
 

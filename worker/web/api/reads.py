@@ -8,6 +8,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
+from starlette.convertors import Convertor, register_url_convertor
 
 from models.audit import Audited
 from models.lead_list import Field
@@ -42,6 +43,21 @@ from worker.web.api.shapes import (
 from worker.wiring import Runtime
 
 
+class _Rest(Convertor[str]):
+    """The rest of the address, whatever is in it: slashes, and line breaks, at which Starlette's own `path` stops."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("text", _Rest())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeDocument:
     """Whoever asks."""
@@ -66,7 +82,7 @@ class Reads:
             ("/me", self.me, MeDocument),
             ("/status", self.status, StatusDocument),
             ("/lists", self.lists, PageDocument[ListLine]),
-            ("/lists/{remote}/{id:path}", self.show, ShowDocument),
+            ("/lists/{remote}/{id:text}", self.show, ShowDocument),
             ("/plan", self.plan, PlanDocument),
             ("/parked", self.parked, PageDocument[ParkedLine]),
             ("/conflicts", self.conflicts, PageDocument[HeldDocument]),

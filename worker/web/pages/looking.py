@@ -48,18 +48,19 @@ def router(front: Front) -> APIRouter:
         """Everything at a glance."""
         found, pace = await asyncio.gather(status(runtime, views), front.pace.ask(views))
         contents: dict[str, Any] = {"found": found, "sentence": words.sentence(found), "bar": words.bar(found)}
-        plots: dict[str, Any] = {"whole": pace.whole, "plots": _plots(pace)}
-        return draw(request, "now.html", title="Now", live=True, **contents, **plots)
+        contents |= {"whole": pace, "plots": _plots(pace)}
+        return draw(request, "now.html", title="Now", live=True, **contents)
 
     @routes.get("/scans")
     async def all_scans(request: Request) -> Response:
         """Certificates, and what a person is asked."""
         asked = query(request)
-        page, found = await asyncio.gather(
-            scans(views, asked.get("remote"), limit=ROWS, after=asked.get("after")), status(runtime, views)
+        page, complete = await asyncio.gather(
+            scans(views, asked.get("remote"), limit=ROWS, after=asked.get("after")),
+            asyncio.to_thread(views.look, lambda view: view.scans.last_complete()),
         )
-        contents: dict[str, Any] = {"page": page, "remotes": found.remotes, "remote": asked["remote"]}
-        return draw(request, "scans.html", title="Scans", live=True, **contents)
+        last = {name: complete.get(name) for name in front.remotes}
+        return draw(request, "scans.html", title="Scans", live=True, page=page, last=last, remote=asked["remote"])
 
     @routes.get("/plan")
     async def show_plan(request: Request) -> Response:
@@ -105,12 +106,8 @@ def _lists(front: Front) -> APIRouter:
         steps = min(asked.number("steps"), _MOST_STEPS) if asked["steps"] else _STEPS
         found = await show(runtime, views, remote_key(asked["copy"]), history=steps)
         name = found.wanted.get(Field.NAME)
-        contents: dict[str, Any] = {
-            "found": found,
-            "name": name and name.value,
-            "fields": _FIELDS,
-            "copy": asked["copy"],
-        }
+        contents: dict[str, Any] = {"found": found, "name": name and name.value}
+        contents |= {"fields": _FIELDS, "copy": asked["copy"]}
         more = _MOST_STEPS if len(found.history) == steps < _MOST_STEPS else None
         return draw(request, "list.html", title="List", live=True, more=more, **contents)
 
@@ -132,12 +129,8 @@ def _people(front: Front) -> APIRouter:
             documents.parked(views, which, limit=ROWS, after=asked.get("after")),
             asyncio.to_thread(views.look, lambda view: view.parked_groups(_GROUPS)),
         )
-        contents: dict[str, Any] = {
-            "found": found,
-            "page": page,
-            "groups": groups[:_GROUPS],
-            "more_groups": len(groups) > _GROUPS,
-        }
+        contents: dict[str, Any] = {"found": found, "page": page, "groups": groups[:_GROUPS]}
+        contents |= {"more_groups": len(groups) > _GROUPS}
         contents |= {"waits": words.WAITS, "asked": _kept(asked, "remote", "cause")}
         return draw(request, "waiting.html", title="Waiting and parked", live=True, **contents)
 
@@ -148,8 +141,8 @@ def _people(front: Front) -> APIRouter:
         which = HeldFilter(asked.get("remote"), field_named(asked["field"]) if asked["field"] else None)
         page = await conflicts(runtime, views, which, limit=ROWS, after=asked.get("after"))
         contents: dict[str, Any] = {"page": page, "asked": _kept(asked, "remote", "field")}
-        more: dict[str, Any] = {"fields": _FIELDS, "remotes": front.remotes}
-        return draw(request, "conflicts.html", title="Conflicts", live=True, **contents, **more)
+        contents |= {"fields": _FIELDS, "remotes": front.remotes}
+        return draw(request, "conflicts.html", title="Conflicts", live=True, **contents)
 
     @routes.get("/rejects")
     async def rejects(request: Request) -> Response:

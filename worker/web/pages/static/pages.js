@@ -22,7 +22,7 @@
   const names = { p50: "p50", p99: "p99", patches: "PATCHes", calls: "calls", limited: "429s" };
   function line(name, first) {
     const colour = style(first ? "--accent" : "--faint-ink");
-    return { label: names[name], stroke: colour, width: 1.5, points: { show: name[0] === "p" && name !== "patches", size: 5, fill: colour }, spanGaps: false };
+    return { label: names[name], stroke: colour, width: 1.5, points: { show: name[0] === "p" && name !== "patches", size: 3, fill: colour }, spanGaps: false };
   }
   function options(box, lines) {
     const axis = { stroke: style("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false } };
@@ -32,11 +32,12 @@
       scales: { y: { range: (_, low, high) => [0, Math.max(high || 0, unit ? 0.1 : 1) * 1.1] } },
       axes: [
         { ...axis, grid: { show: false }, size: 26, space: 60, values: (_, at) => at.map((s) => clock.format(new Date(s * 1000))) },
-        { ...axis, size: 44, space: 34, grid: { stroke: style("--line"), width: 1 }, values: (_, all) => all.map((n) => n + (unit && " " + unit)) },
+        { ...axis, size: 44, space: 34, ...(unit ? {} : { incrs: whole }), grid: { stroke: style("--line"), width: 1 }, values: (_, all) => all.map((n) => n + (unit && " " + unit)) },
       ],
       series: [{}, ...lines.map((name, n) => line(name, n === 0))],
     };
   }
+  const whole = [1, 10, 100, 1e3, 1e4, 1e5].flatMap((n) => [n, 2 * n, 5 * n]);
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
   function plots() {
     const from = document.getElementById("numbers");

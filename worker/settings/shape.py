@@ -1,28 +1,24 @@
-"""Settings: leadsync.toml and LEADSYNC_… variables. Read once in an entry point, passed down, never read again.
+"""The shape of the settings: every key with its type, default and meaning. docs/settings.md is made from this file.
 
-Names do not change without a note in CHANGELOG.md; docs/settings.md is made from this file. An unknown key is an
-error that names the nearest known one.
+Names do not change without a note in CHANGELOG.md.
 """
 
 from __future__ import annotations
 
 import base64
-import difflib
 import ipaddress
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -31,8 +27,6 @@ from worker.engine.rules import Direction, Policy
 from worker.errors import UsageError
 
 PREFIX = "LEADSYNC_"
-#: Variables with the prefix that are not settings.
-_NOT_SETTINGS = frozenset({"LEADSYNC_CONFIG", "LEADSYNC_REDIS_BIN"})
 #: A header as people write it: name and value.
 _HEADER_LINE = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*:\s*([!-~][ -~]*)")
 
@@ -371,72 +365,3 @@ def config_path() -> Path | None:
         return Path(named)
     here = Path("leadsync.toml")
     return here if here.exists() else None
-
-
-def load_settings(**overrides: Any) -> Settings:
-    """Read file and environment. Raises `UsageError` with one sentence on the first mistake."""
-    path = config_path()
-    if path is not None and not path.is_file():
-        raise UsageError(f"LEADSYNC_CONFIG: there is no file {path}")
-    _refuse_unknown_variables()
-    try:
-        return Settings(**overrides)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path}: not valid TOML: {error}") from None
-    except ValidationError as error:
-        raise UsageError(_sentence(error)) from None
-    except SettingsError as error:  # a group's variable that is not JSON
-        group = re.search(r'field "(\w+)"', str(error))
-        name = PREFIX + group[1].upper() if group else "settings"
-        raise UsageError(f"{name}: expected a JSON object; or set one key, as in LEADSYNC_REDIS__URL") from None
-
-
-def _refuse_unknown_variables() -> None:
-    """pydantic-settings ignores LEADSYNC_RADIS__URL in silence; a typing mistake must not."""
-    for name in os.environ:
-        if not name.startswith(PREFIX) or name in _NOT_SETTINGS:
-            continue
-        first = name.removeprefix(PREFIX).lower().split("__")[0]
-        if first not in Settings.model_fields:
-            raise UsageError(f"{name}: unknown setting{_nearest(first, Settings.model_fields)}")
-
-
-_MUST_BE = {
-    "string_type": "a string",
-    "tuple_type": "an array",
-    "dict_type": "a table",
-    "model_type": "a table",
-    "float_parsing": "a number",
-    "int_parsing": "a whole number",
-}
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = [str(part) for part in first["loc"] if part != "[key]"]
-    where = ".".join(path)
-    if first["type"] == "extra_forbidden":
-        return f"{where}: unknown setting{_nearest(path[-1], _known_beside(path))}"
-    if first["type"] == "missing":
-        return f"{where}: this setting is needed and is not there"
-    if first["type"] in _MUST_BE:
-        return f"{where}: must be {_MUST_BE[first['type']]}"
-    return f"{where}: {first['msg'].removeprefix('Value error, ').replace('Input should be', 'must be', 1)}"
-
-
-def _nearest(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else f"; known here: {', '.join(sorted(known))}"
-
-
-def _known_beside(path: list[str]) -> list[str]:
-    """Names of the settings that live in the same group as the last part of `path`."""
-    model: Any = Settings
-    parts = path[:-1]
-    while parts:
-        head = parts.pop(0)
-        if model is Settings and head == "remotes":
-            parts, model = parts[1:], RemoteSettings
-        else:
-            model = model.model_fields[head].annotation
-    return list(model.model_fields)
