@@ -9,7 +9,8 @@ from celery import Task
 from celery.signals import task_success, worker_shutdown
 from redis.exceptions import RedisError
 
-from worker import marks, redis_access
+from worker import redis_access
+from worker.notes import marks
 from worker.settings import load_settings
 from worker.wiring import process_runtime
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 import hashlib
 from importlib.metadata import version
 
-from worker import numbers
 from worker.celery_app import TaskName, app
 from worker.dispatch import put_off, ring, ring_all
+from worker.notes import numbers
 from worker.ports import Tx
 from worker.scan_bell import ring_due_scans
 from worker.settings import Settings

@@ -11,7 +11,8 @@ from celery.beat import Scheduler
 from redis import Redis
 from redis.exceptions import RedisError
 
-from worker import marks, redis_access
+from worker import redis_access
+from worker.notes import marks
 from worker.settings import load_settings
 
 

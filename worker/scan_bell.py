@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from models.scan import Scan
-from worker import nudges
 from worker.celery_app import TaskName
 from worker.dispatch import ring
+from worker.notes import nudges
 from worker.ports import Tx
 from worker.sync.schedule import begin, due
 from worker.wiring import Runtime

@@ -24,7 +24,7 @@ from worker.documents.show import ChangeDocument
 from worker.limits.base import Ending, Lane, Report
 from worker.ports import Reject, RemoteState, Tx
 from worker.store.database import open_database
-from worker.store.views import SqlRejects
+from worker.store.rejects import SqlRejects
 from worker.sync import operate
 from worker.wiring import Runtime
 

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from tests.support.commands import Leadsync
-from worker import marks
-from worker.marks import KEPT_S, Role
+from worker.notes import marks
+from worker.notes.marks import KEPT_S, Role
 
 HERE = socket.gethostname()
 

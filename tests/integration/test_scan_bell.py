@@ -11,8 +11,9 @@ import pytest
 
 from models.scan import Scan, ScanState, Trigger
 from tests.support.desk import Desk, desk_at
-from worker import nudges, scan_bell
+from worker import scan_bell
 from worker.celery_app import TaskName
+from worker.notes import nudges
 from worker.ports import RemoteState, Tx
 from worker.scan_bell import ring_due_scans
 from worker.sync.schedule import begin

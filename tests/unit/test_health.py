@@ -6,7 +6,7 @@ import pytest
 
 from worker.documents.doctor import judge_marks
 from worker.documents.health import Marks, health
-from worker.marks import Mark, Role, patience_s
+from worker.notes.marks import Mark, Role, patience_s
 
 FRESH = Mark("leadsync1-3f2a91c0@here", 1.0)
 SILENT = Mark("leadsync2-3f2a91c0@here", 300.0)

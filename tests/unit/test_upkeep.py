@@ -17,7 +17,7 @@ from models.scan import Trigger
 from tests.support.world import LATE_WRITE_S, TestClock, World, applied, edited, linked, run
 from worker.documents.doctor import Result, judge_numbers
 from worker.documents.numbers import STALE_S, NumbersDocument
-from worker.numbers import Round, next_look
+from worker.notes.numbers import Round, next_look
 from worker.ports import Reject
 from worker.sync import upkeep
 from worker.sync.push import claim

@@ -10,7 +10,7 @@ import typer
 
 from worker.cli.output import Exit, Json
 from worker.cli.render import line, show
-from worker.marks import Role
+from worker.notes.marks import Role
 
 if TYPE_CHECKING:
     from worker.documents.health import HealthDocument

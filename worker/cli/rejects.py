@@ -46,7 +46,7 @@ def retry(
     """Put them back into the stream, for instance after the settings were corrected."""
     from worker.cli.opening import add_events, at_desk, person
     from worker.store.database import open_database
-    from worker.store.views import SqlRejects
+    from worker.store.rejects import SqlRejects
     from worker.sync.operate import retry_rejects
     from worker.wiring import opened
 

@@ -21,7 +21,7 @@ from worker.documents.remotes import Unknown
 from worker.errors import AccessLost, LeadsyncError, Permanent, Transient, UsageError
 from worker.limits.base import Lane
 from worker.limits.throttle import Throttle
-from worker.marks import KEPT_S, Role
+from worker.notes.marks import KEPT_S, Role
 from worker.remotes.line import Line
 from worker.settings import config_path
 from worker.store.health import Health

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from worker.errors import RedisAway
-from worker.marks import KEPT_S, Mark, Role, patience_s, read
+from worker.notes.marks import KEPT_S, Mark, Role, patience_s, read
 
 #: What a mark proves, as the sentences say it.
 _WORK = {Role.WORKER: "did its last task", Role.BEAT: "sent its last tick"}

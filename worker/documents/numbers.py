@@ -10,7 +10,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from worker.documents.remotes import UNKNOWN, Unknown
-from worker.numbers import numbers
+from worker.notes.numbers import numbers
 from worker.wiring import Runtime
 
 #: Upkeep looks every minute; a last look longer ago says nothing about today.

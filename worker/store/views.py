@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, and_, case, delete, func, or_, select, text
+from sqlalchemy import Connection, Engine, Table, and_, case, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
-from models.audit import Action
 from models.lead_list import Field, Kind, Stamp, Standing, Waiting
 from models.ledger import Attempt, Change, ChangeKind
 from worker.ports import RemoteKey, RemoteState
-from worker.store.audit import AuditView, SqlAudit
+from worker.store.audit import AuditView
 from worker.store.database import explain
 from worker.store.held_views import HeldView
 from worker.store.list_views import ANY_LIST, ListFilter, meant
@@ -149,41 +148,6 @@ class Views:
     def close(self) -> None:
         """Hang up."""
         self._engine.dispose()
-
-
-class SqlRejects:
-    """Implements `worker.sync.operate.Rejects`: what it takes to put rejected events back into the stream."""
-
-    def __init__(self, engine: Engine, who: str = "") -> None:
-        """`who` is the person in whose name that is done."""
-        self._engine, self._who = engine, who
-
-    def events(self, ids: Collection[int]) -> dict[int, str]:
-        """See `Rejects.events`."""
-        return self._run(lambda tx: {row.id: row.event for row in tx.execute(select(REJECTS).where(_one_of(ids)))})
-
-    def forget(self, ids: Collection[int]) -> None:
-        """See `Rejects.forget`."""
-        self._run(lambda tx: self._forget(tx, ids))
-
-    def close(self) -> None:
-        """Hang up."""
-        self._engine.dispose()
-
-    def _forget(self, connection: Connection, ids: Collection[int]) -> None:
-        audit = SqlAudit(connection, datetime.now(UTC))
-        audit.who = self._who
-        for row in connection.execute(select(REJECTS).where(_one_of(ids)).order_by(REJECTS.c.id)):
-            audit.note(Action.REJECT, f"reject {row.id}", {"reason": row.reason}, {})
-        audit.write()
-        connection.execute(delete(REJECTS).where(_one_of(ids)))
-
-    def _run(self, work: Callable[[Connection], T]) -> T:
-        try:
-            with self._engine.begin() as connection:
-                return work(connection)
-        except DBAPIError as error:
-            raise explain(error, self._engine) from None
 
 
 class View:
@@ -345,10 +309,6 @@ class View:
             return datetime.now(UTC)
         now: datetime = self._connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         return now.astimezone(UTC)
-
-
-def _one_of(ids: Collection[int]) -> Any:
-    return REJECTS.c.id.in_(ids)
 
 
 def _same(table: Table) -> Any:

@@ -17,7 +17,8 @@ from worker.errors import NotKnown, NotPossible
 from worker.ports import RemoteKey, RemoteState
 from worker.store.database import open_database
 from worker.store.held_views import HeldFilter
-from worker.store.views import ParkedFilter, SqlRejects, Views
+from worker.store.rejects import SqlRejects
+from worker.store.views import ParkedFilter, Views
 from worker.sync import apply as applying
 from worker.sync import hurry, operate, resolve, schedule
 from worker.sync.resolve import HeldField

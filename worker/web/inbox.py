@@ -16,8 +16,8 @@ from secrets import token_hex
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from worker import nudges
 from worker.errors import RedisAway
+from worker.notes import nudges
 from worker.redis_access import PREFIX
 from worker.stream.redis_stream import FIELD
 from worker.web.news import News
