@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from worker.errors import UsageError
+from worker.errors import RedisAway, UsageError
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -46,3 +46,21 @@ def client(redis_url: str) -> Redis:
     from redis.retry import Retry
 
     return Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0), socket_timeout=5)
+
+
+def check_reachable(redis_url: str) -> None:
+    """Raises `RedisAway` with one sentence when nobody answers there, or somebody who is not for us."""
+    from redis.exceptions import RedisError
+
+    redis = client(redis_url)
+    try:
+        redis.ping()
+    except (RedisError, OSError) as error:
+        where = urlsplit(redis_url)
+        place = where.path if where.scheme == "unix" else f"{where.hostname}:{where.port or 6379}"
+        raise RedisAway(
+            f"redis.url: Redis at {place} cannot be used ({type(error).__name__}); "
+            "start it or mend the address, or leave redis.url out for a server of leadsync's own"
+        ) from None
+    finally:
+        redis.close()

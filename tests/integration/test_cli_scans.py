@@ -203,3 +203,12 @@ def test_a_scan_that_is_not_there_cannot_be_decided(leadsync: Leadsync, number: 
     ran = leadsync("scans", "refuse", number, "--yes")
     assert (status, "") == (ran.status, ran.out)
     assert ran.err
+
+
+def test_a_complete_scan_does_not_say_that_all_that_is_gone_is_parked(leadsync: Leadsync, store: SqlStore) -> None:
+    """With `on_gone` unlink or recreate nothing is."""
+    scanned(store, ScanState.COMPLETE, missing=1, gone=1)
+    [row] = leadsync("scans", "list", "--json").json["items"]
+    assert (
+        "what is gone is parked, unless on_gone says otherwise: leadsync parked list --remote crm" == row["next_step"]
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -83,3 +86,15 @@ def test_the_embedded_server_may_live_in_an_odd_folder(tmp_path: Path) -> None:
         assert redis.ping()
         with Connection(server.broker_url) as broker:
             assert celery_s_client(broker).ping()
+
+
+def test_up_says_at_once_that_redis_cannot_be_reached(tmp_path: Path) -> None:
+    """One sentence and exit status 1, instead of processes that try for ever."""
+    environment = {**os.environ, "LEADSYNC_DATA_DIR": str(tmp_path), "LEADSYNC_REDIS__URL": "redis://127.0.0.1:1/0"}
+    argv = [sys.executable, "-m", "worker.cli", "up"]
+    done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (1, "") == (done.returncode, done.stdout)
+    assert done.stderr.startswith(
+        "leadsync: redis.url: Redis at 127.0.0.1:1 cannot be used (ConnectionError); start it"
+    )
+    assert done.stderr.count("\n") == 1

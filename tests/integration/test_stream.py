@@ -161,7 +161,8 @@ class TestStream:
         scene.run(done.ack([entry.id for entry in finished]))
         scene.run(fresh.read(1))
         assert 0 == scene.run(fresh.forget_consumers(3_600))
-        assert 2 == scene.run(fresh.forget_consumers(0))
+        # Before 7.2 Redis keeps no consumer that was never given anything.
+        assert scene.run(fresh.forget_consumers(0)) in (1, 2)
         assert 0 == scene.run(fresh.forget_consumers(0))
         scene.age(3_600)
         assert texts(held) == texts(scene.run(done.take_over(5, 3_600)))

@@ -35,10 +35,13 @@ def up(concurrency: Concurrency = 2, *, checked: Checked = False) -> None:
 
     settings = load_settings()
     if not checked:
+        from worker.redis_access import check_reachable
         from worker.remotes.registry import Registry
         from worker.store.database import open_database, upgrade
 
         Registry(settings).check_tokens()
+        if settings.redis.url is not None:
+            check_reachable(settings.redis.url)
         upgrade(open_database(settings.database_url))
         _start_anew("up", concurrency)
     if settings.redis.url is not None:

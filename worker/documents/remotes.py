@@ -73,7 +73,7 @@ class Brakes:
             return stored  # a person decides first, whatever holds the remote
         if remote not in self.configured or self.state(remote).paused:
             return Waiting.PAUSED
-        if budget is not None and budget.breaker_s is not None:
+        if budget is not None and budget.breaker_s:  # at 0 a probe may go: the copy waits for something of its own
             return Waiting.BREAKER
         if budget is not None and budget.backoff_s > 0:
             return Waiting.BUDGET

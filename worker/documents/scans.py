@@ -107,7 +107,7 @@ def _next_step(scan: Scan) -> str | None:
     if scan.state is ScanState.INCOMPLETE:
         return f"leadsync status says whether {scan.remote} is paused; then: leadsync scan {scan.remote} --wait"
     if scan.gone:
-        return f"leadsync parked list --remote {scan.remote}"
+        return f"what is gone is parked, unless on_gone says otherwise: leadsync parked list --remote {scan.remote}"
     return None
 
 

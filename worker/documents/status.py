@@ -13,6 +13,7 @@ from models.lead_list import Standing, Waiting
 from models.scan import Scan
 from worker.documents.numbers import NumbersDocument, ask_numbers
 from worker.documents.remotes import (
+    UNKNOWN,
     Brakes,
     BudgetDocument,
     StreamDocument,
@@ -83,14 +84,15 @@ class StatusDocument:
 
     @property
     def needs_a_person(self) -> bool:
-        """Something is parked or in conflict, a scan is held, a remote refused our credentials, or the numbers did not
-        add up.
+        """Something is parked or in conflict, a scan is held, a remote refused our credentials, the numbers did not add
+        up, or Redis does not answer, so that nobody calls.
         """
+        away = any(one.state == UNKNOWN for one in self.remotes.values())
         lost = any(one.state == "paused" and one.cause != BY_A_PERSON for one in self.remotes.values())
         wrong = not isinstance(self.numbers, str) and self.numbers.mismatches > 0
         braked = self.due_by_reason.get(Waiting.BRAKE, 0)
         held = any(one.held_scan is not None for one in self.remotes.values())
-        return lost or wrong or held or self.copies.parked + braked + self.copies.conflict > 0
+        return away or lost or wrong or held or self.copies.parked + braked + self.copies.conflict > 0
 
 
 async def status(runtime: Runtime, views: Views) -> StatusDocument:

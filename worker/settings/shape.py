@@ -216,7 +216,8 @@ class RemoteSettings(_Group):
     """
     on_missing: Literal["ignore", "create"] = "ignore"
     """What becomes of a list that this remote has no copy of: left alone, or created there with what is wanted of it.
-    Not before a complete scan, and not where a list of the same name is there already: then a person is asked.
+    Not before a complete scan, and not where that scan, or news since, showed a list of the same name: then a person
+    is asked. A list of that name made there since the last scan, of which no event told, is not known yet.
     """
     on_gone: Literal["hold", "unlink", "recreate"] = "hold"
     """What becomes of a copy whose list is gone: a complete scan did not show it, and its id is answered with 404.

@@ -54,7 +54,10 @@ class LanceConnector:
     async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
         """POST a list without members. Lance asks for dates that no other remote has: a year, beginning now."""
         if kind is None:
-            raise Refused("not sent: Lance must be told whether a list holds people or companies; nobody has said yet")
+            raise Refused(
+                "not sent: Lance must be told whether a list holds people or companies, and nobody has said yet; "
+                "an event with data.fields.kind, or a link to a list that says it, does"
+            )
         fields = {f.value: v for f, v in sendable(patch, self.capabilities.fields).fields.items()}
         dates = {"startDate": at.isoformat(), "endDate": (at + _LASTS).isoformat()}
         body: dict[str, Any] = {"type": kind, "icpId": None, "personIds": [], "companyIds": [], **dates, **fields}
