@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
 from models.lead_list import Field, Standing
 from models.ledger import ChangeKind
 from models.scan import ScanState, Trigger
 from tests.support.heart import remote_rules, rules_of
 from tests.support.world import TestClock, World, answers, edited, linked, run
 from worker.remotes.base import Answer, Request, Wire
+from worker.remotes.memory import MemoryWire, _object
 from worker.sync import operate
 from worker.sync.scan import scan
 from worker.sync.schedule import begin
@@ -165,5 +171,45 @@ def test_a_scan_leaves_a_remote_alone_that_is_paused_meanwhile() -> None:
         await operate.resume(world.store, world.rules, "crm")
         certificate = await world.scan("crm")
         assert (certificate.state, certificate.pages, len(world.wires["crm"].sent)) == (ScanState.COMPLETE, 3, 3)
+
+    run(scene)
+
+
+class Timed(MemoryWire):
+    """Pages by time stamp, as Instantly's: lists of one moment at the edge of a page are left out, or come twice."""
+
+    def __init__(self, moments: dict[str, int], *, repeats: bool) -> None:
+        super().__init__([])
+        self._moments, self._repeats = moments, repeats
+
+    def _page_of(self, query: Mapping[str, str | int]) -> dict[str, Any]:
+        after = int(query.get("cursor", -1))
+        left = [one for one in self._moments if self._moments[one] > after - self._repeats]
+        shown = left[:2]
+        told = str(self._moments[shown[-1]]) if len(left) > 2 else None
+        return {"items": [_object(self.lists[one]) for one in shown], "next_cursor": told}
+
+
+@pytest.mark.parametrize(
+    ("repeats", "moments", "pages"),
+    [(False, {"1": 0, "2": 1, "3": 1, "4": 2}, 2), (True, {"1": 0, "2": 1, "3": 2, "4": 3}, 3)],
+    ids=["skips", "repeats"],
+)
+def test_cursors_that_are_time_stamps(repeats: bool, moments: dict[str, int], pages: int) -> None:  # noqa: FBT001 - a case
+    """A list that the edge of a page swallowed is read by id and stays; one that comes twice is one list."""
+
+    async def scene() -> None:
+        world = World()
+        for number in moments:
+            world.tell("crm", world.put("crm", number, name=f"list {number}"))
+        await world.rest()
+        world.wait(10)
+        timed = Timed(moments, repeats=repeats)
+        timed.lists = world.remotes["crm"].wire.lists
+        world.wires["crm"]._wire = timed
+        certificate = await world.scan("crm")
+        assert (certificate.state, certificate.pages) == (ScanState.COMPLETE, pages)
+        assert (certificate.lists + certificate.missing, certificate.gone) == (4, 0)
+        assert [copy.standing for copy in world.copies()] == [Standing.IN_SYNC] * 4
 
     run(scene)
