@@ -107,7 +107,7 @@ class House:
         self.wait(n, "instantly", "conflict")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """Everything runs, and all copies were read once."""
     folder = tmp_path_factory.mktemp("house")
@@ -135,9 +135,11 @@ def _web(stack: Stack, log: Path) -> str:
     return str(url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One for all; each visitor has a context of their own."""
+    """One for all; each visitor has a context of their own. Of this module only: while it is open its event loop runs,
+    and no other test of this process could run one.
+    """
     with running_chromium() as browser:
         yield browser
 
