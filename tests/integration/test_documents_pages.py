@@ -38,7 +38,7 @@ def desk(database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.
 def call(minutes_ago: float, **changes: object) -> Attempt:
     """A PATCH that was well."""
     at = NOON - timedelta(minutes=minutes_ago)
-    return replace(attempt(1), **{"at": at, "status": 200, "lag_ms": 100.0, **changes})  # type: ignore[arg-type]
+    return replace(attempt(1), **{"at": at, "status": 200, "lag_ms": 100.0, **changes})  # type: ignore[arg-type]  # any field
 
 
 def called(desk: Desk, *calls: Attempt) -> None:
@@ -157,7 +157,7 @@ def test_push_now_ends_backoffs_and_parking_and_nothing_else(desk: Desk) -> None
     later = datetime.now(UTC) + timedelta(hours=1)
     due = {"standing": Standing.DUE, "due_at": later, "tries": 4}
     wanted = {Field.NAME: "New"}
-    waiting = replace(copy_of("crm", {Field.NAME: "Old"}), remote_id="1", waiting=Waiting.BACKOFF, **due)  # type: ignore[arg-type]
+    waiting = replace(copy_of("crm", {Field.NAME: "Old"}), remote_id="1", waiting=Waiting.BACKOFF, **due)  # type: ignore[arg-type]  # any field
     parked = replace(
         copy_of("lance", {Field.NAME: "Old"}), remote_id="1", standing=Standing.PARKED, parked=Parked("no", "look", "")
     )

@@ -133,7 +133,7 @@ def test_the_databases_error_is_raised_also_when_redis_goes_with_it() -> None:
         async def away(entries: Sequence[Entry]) -> None:
             raise RedisAway(f"gone, with {len(entries)}")
 
-        world.stream.forgive = away  # type: ignore[method-assign]
+        world.stream.forgive = away  # type: ignore[method-assign]  # a fault
         world.tell("crm", world.put("crm", name="A"))
         diary.failures = 1
         with pytest.raises(Transient, match="the database is locked"):

@@ -43,7 +43,7 @@ RULES = rules_of()
 
 def differing(**changes: object) -> LeadList:
     """Lance shows A, X is wanted."""
-    copy = replace(copy_of("lance", {NAME: "A"}), **changes)  # type: ignore[arg-type]
+    copy = replace(copy_of("lance", {NAME: "A"}), **changes)  # type: ignore[arg-type]  # any field
     return list_of(copy, wanted={NAME: "X"})
 
 
@@ -94,7 +94,7 @@ UNSURE_B = {NAME: Abandoned("B", later(120))}
 )  # fmt: skip
 def test_each_reason(reason: Reason, lead_list: LeadList, rules: object) -> None:
     """Every field says why it is, or is not, part of the patch."""
-    planned = plan(lead_list, lead_list.copies["lance"], rules, NOON)  # type: ignore[arg-type]
+    planned = plan(lead_list, lead_list.copies["lance"], rules, NOON)  # type: ignore[arg-type]  # any field
     assert reason is planned.reasons[NAME]
     assert (reason is Reason.DIFFERS) == (NAME in planned.patch.fields)
 

@@ -23,7 +23,7 @@ def _respelling(world: World, spell: Callable[[str], str]) -> None:
     def respelled(shown: Shown) -> Shown:
         return put(replace(shown, fields={**shown.fields, NAME: spell(str(shown.fields[NAME]))}))
 
-    wire.put = respelled  # type: ignore[method-assign]
+    wire.put = respelled  # type: ignore[method-assign]  # a fault
 
 
 def test_a_field_that_is_ignored_is_parked() -> None:

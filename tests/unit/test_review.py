@@ -230,11 +230,11 @@ def test_a_patch_that_can_be_sent_in_part_only_does_not_spin() -> None:
             assert looks < 50
             return await run_one(work)
 
-        world.memory.run = counted  # type: ignore[method-assign]
+        world.memory.run = counted  # type: ignore[method-assign]  # a fault
         await push(world.door("lance"), world.store, world.rules, TestClock(), for_s=1.0, spread=lambda: 0.5)
         copy = world.copy("lance")
         assert (copy.waiting, copy.due_at is not None and copy.due_at > world.now) == (Waiting.READ_BACK, True)
-        world.memory.run = run_one  # type: ignore[method-assign]
+        world.memory.run = run_one  # type: ignore[method-assign]  # a fault
         await world.rest()
         assert world.copy("lance").waiting is Waiting.REVIEW
         assert len(world.patches("lance")) == 1

@@ -142,7 +142,7 @@ class Scene:
         self.now = NOON
         self.store = MemoryStore(lambda: self.now)
         waiting = {"standing": Standing.DUE, "due_at": NOON, "since": NOON}
-        before = replace(copy_of("lance", seen or {NAME: "A"}), **waiting, **changes)  # type: ignore[arg-type]
+        before = replace(copy_of("lance", seen or {NAME: "A"}), **waiting, **changes)  # type: ignore[arg-type]  # any field
         self.claim = claim_of(patch, copy=replace(before, look=patch is None))
         flying = replace(before, fence=1, lease_until=later(50), intent=Intent(patch or Patch(), NOON), look=False)
         self._save(list_of(flying, wanted={NAME: "B"}))

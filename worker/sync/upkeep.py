@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -42,7 +43,7 @@ async def forget(store: Store, clock: Clock, *, keep_days: int | None) -> int:
     age = timedelta(days=keep_days)
     for kept in Kept:
         while clock.monotonic() < until:
-            went = await store.run(lambda tx, kept=kept: tx.upkeep.forget(kept, tx.now - age, _OLDEST))  # type: ignore[misc]
+            went = await store.run(partial(_forget, kept=kept, age=age))
             if not went:
                 break
             gone += went
@@ -69,12 +70,16 @@ async def check(store: Store, rules: Rules, clock: Clock, *, after: int, settled
     """
     lists = mismatches = 0
     for _ in range((_FEW if settled else _MANY) // _BATCH):
-        found = await store.run(lambda tx, after=after: _check(tx, rules, after, settled=settled))  # type: ignore[misc]
+        found = await store.run(partial(_check, rules=rules, after=after, settled=settled))
         lists, mismatches, after = lists + found.lists, mismatches + found.mismatches, found.after
         if not after:
             break
         await clock.sleep(0)
     return Checked(after=after, lists=lists, mismatches=mismatches)
+
+
+def _forget(tx: Tx, kept: Kept, age: timedelta) -> int:
+    return tx.upkeep.forget(kept, tx.now - age, _OLDEST)
 
 
 def _check(tx: Tx, rules: Rules, after: int, *, settled: bool) -> Checked:

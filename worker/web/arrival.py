@@ -29,7 +29,7 @@ class Arrival(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._lingers = 0
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as h11_impl
         super().connection_made(transport)
         self._watch()
 
