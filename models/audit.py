@@ -23,6 +23,7 @@ class Action(enum.StrEnum):
     SCAN = "scan"  #: had a remote read as a whole
     RELEASE = "scans release"  #: let a held scan go on
     REFUSE = "scans refuse"  #: took nothing in of a held scan
+    TEACH = "members import"  #: told who members are
     REJECT = "rejects retry"  #: put a rejected event back into the stream
 
 

@@ -13,13 +13,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Strict,
     StringConstraints,
+    Tag,
     ValidationError,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from models.lead_list import Kind
+from models.person import Person
 
 #: Bytes of one event in the stream.
 MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -46,18 +49,12 @@ def _rfc3339(value: Any) -> Any:
 
 
 def _distinct_sides(delta: EventData) -> EventData:
-    if delta.members is not None and (delta.members_added or delta.members_removed):
+    if delta.fields.members is not None and (delta.members_added or delta.members_removed):
         raise PydanticCustomError("one_form", "either fields.members or members_added/members_removed, not both")
-    both = set(delta.members_added) & set(delta.members_removed)
+    both = set(delta.added) & set(delta.removed)
     if both:
         raise PydanticCustomError("both_sides", "no member both in members_added and in members_removed")
     return delta
-
-
-def _without_nul(text: str) -> str:
-    if "\0" in text:
-        raise PydanticCustomError("nul", "text without NUL characters, which PostgreSQL cannot keep")
-    return text
 
 
 def _in_utc(time: datetime) -> datetime:
@@ -67,14 +64,50 @@ def _in_utc(time: datetime) -> datetime:
         raise PydanticCustomError("no_time", "a time that exists") from None
 
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=512), AfterValidator(_without_nul)]
-Name = Annotated[str, StringConstraints(max_length=4096), AfterValidator(_without_nul)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Name = Annotated[str, StringConstraints(max_length=4096)]
 Time = Annotated[AwareDatetime, Strict(strict=False), BeforeValidator(_rfc3339), AfterValidator(_in_utc)]
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,30}$")]
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class EventMember(_Strict):
+    """A member, and who that is: what a source knows beside the id."""
+
+    #: The source's own.
+    id: Id
+    email: Name | None = None
+    first_name: Name | None = None
+    last_name: Name | None = None
+    company_name: Name | None = None
+    #: By which other remotes know it.
+    ids: dict[Id, Id] = {}
+
+    def person(self) -> Person:
+        """As connectors tell it too."""
+        return Person(
+            id=self.id,
+            email=self.email,
+            first_name=self.first_name,
+            last_name=self.last_name,
+            company_name=self.company_name,
+            ids=self.ids,
+        )
+
+
+def _form(member: Any) -> str:
+    return "object" if isinstance(member, dict | EventMember) else "id"
+
+
+#: An id, or an object that holds one.
+AnyMember = Annotated[Annotated[Id, Tag("id")] | Annotated[EventMember, Tag("object")], Discriminator(_form)]
+
+
+def _ids(members: tuple[str | EventMember, ...]) -> tuple[str, ...]:
+    return tuple(one if isinstance(one, str) else one.id for one in members)
 
 
 class EventFields(_Strict):
@@ -84,21 +117,37 @@ class EventFields(_Strict):
     owner: Id | None = None
     enrichment: bool | None = None
     kind: Kind | None = None
-    members: tuple[Id, ...] | None = None
+    members: tuple[AnyMember, ...] | None = None
 
 
 class EventData(_Strict):
     """What changed. Absent data means "look again"."""
 
     fields: EventFields = EventFields()
-    members_added: tuple[Id, ...] = ()
-    members_removed: tuple[Id, ...] = ()
+    members_added: tuple[AnyMember, ...] = ()
+    members_removed: tuple[AnyMember, ...] = ()
     links: dict[Id, Id] = {}
 
     @property
     def members(self) -> tuple[str, ...] | None:
-        """The whole set, when it was said."""
-        return self.fields.members
+        """Ids of the whole set, when it was said."""
+        return None if self.fields.members is None else _ids(self.fields.members)
+
+    @property
+    def added(self) -> tuple[str, ...]:
+        """Ids of those who were added."""
+        return _ids(self.members_added)
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Ids of those who were removed."""
+        return _ids(self.members_removed)
+
+    @property
+    def people(self) -> list[Person]:
+        """Members of whom more than the id was said."""
+        said = (*(self.fields.members or ()), *self.members_added, *self.members_removed)
+        return [one.person() for one in said if not isinstance(one, str)]
 
 
 class Event(_Strict):
@@ -123,18 +172,38 @@ class Event(_Strict):
 
 def parse_event(raw: bytes | str) -> Event:
     """Read one event. Raises `BadEvent` with a sentence that names the attribute and what was expected."""
-    size = len(raw) if isinstance(raw, bytes) else len(raw.encode("utf-8", "surrogatepass"))
-    if size > MAX_EVENT_BYTES:
-        raise BadEvent(f"event: expected at most {MAX_EVENT_BYTES} bytes, got {size}")
+    body = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
+    if len(body) > MAX_EVENT_BYTES:
+        raise BadEvent(f"event: expected at most {MAX_EVENT_BYTES} bytes, got {len(body)}")
     try:
         event = Event.model_validate_json(raw)
     except ValidationError as error:
         raise BadEvent(_sentence(error.errors(include_url=False, include_context=True)[0])) from None
+    # JSON holds a NUL only in this spelling: others need not be searched, and most events are others.
+    if _NUL in body:
+        _check_nul(event.model_dump(exclude_unset=True), ())
     if event.specversion != "1.0":
         raise BadEvent('specversion: expected "1.0"')
     if event.datacontenttype not in (None, "application/json"):
         raise BadEvent("datacontenttype: expected application/json, or nothing")
     return event
+
+
+_NUL = b"\\u0000"
+
+
+def _check_nul(value: Any, path: tuple[str, ...]) -> None:
+    """Raise `BadEvent` for text that PostgreSQL cannot keep."""
+    match value:
+        case str() if "\0" in value:
+            raise BadEvent(f"{_where(path)}: expected text without NUL characters, which PostgreSQL cannot keep")
+        case dict():
+            for name, inner in value.items():
+                _check_nul(name, path)
+                _check_nul(inner, (*path, str(name)))
+        case list() | tuple():
+            for number, inner in enumerate(value):
+                _check_nul(inner, (*path, str(number)))
 
 
 _EXPECTED = {
@@ -154,7 +223,8 @@ _EXPECTED = {
 
 def _where(loc: tuple[int | str, ...]) -> str:
     """The attribute's path. Names are the sender's own, so they are made short and printable."""
-    path = ".".join(str(part) for part in loc if part != "[key]" and not str(part).startswith("function-"))
+    inner = {"[key]", "id", "object"} if "object" in loc or (loc[-1:] == ("id",) and len(loc) > 2) else {"[key]"}
+    path = ".".join(str(part) for part in loc if part not in inner and not str(part).startswith("function-"))
     return "".join(c if c.isprintable() else "?" for c in path[:100]) or "event"
 
 

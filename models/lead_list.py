@@ -103,6 +103,27 @@ class Abandoned:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """All members that a copy shows, in short: two sets with the same keys have the same tally."""
+
+    #: How many.
+    count: int = 0
+    #: Sum of a hash of each key, modulo 2**64: it does not depend on order, and moves with each that comes or goes.
+    digest: int = 0
+    #: Rows that the remote counted when it was last read; there may be several for one member. None: not counted.
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Our own write of the whole membership: what others changed between the two moments is overwritten there."""
+
+    #: When what we wrote was read, and when it was written, both as versions of the remote's.
+    read: datetime
+    landed: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Intent:
     """The call in flight, committed before it is sent. While it is, `Copy.look` tells of hints that came meanwhile."""
 
@@ -173,6 +194,13 @@ class Copy:
     abandoned: Mapping[Field, Abandoned] = field(default_factory=dict)
     #: Must be read before anything is sent.
     look: bool = False
+    #: Then its members must be read too, where that takes calls of their own.
+    look_members: bool = False
+    #: Of the members that it shows; None until its whole membership was seen.
+    tally: Tally | None = None
+    #: Members that are wanted and that it cannot be told of.
+    excluded: int = 0
+    replaced: Replaced | None = None
     #: What speaks for the list being gone there; emptied by the first sight of it.
     absent: frozenset[Absence] = frozenset()
     #: Signature of the patch that a person let through, where patches wait for that.
@@ -214,11 +242,17 @@ class Member:
     seen: Mapping[str, Presence] = field(default_factory=dict)
     #: Some remote that is to show it does not, or the other way round. Set by `plan.restand`.
     differs: bool = False
+    #: Remotes that cannot be told of it though it is wanted there, and why.
+    excluded: Mapping[str, str] = field(default_factory=dict)
 
     def shown_by(self, remote: str) -> bool:
         """Whether `remote` last showed it."""
         presence = self.seen.get(remote)
         return presence is not None and presence.present
+
+
+#: One that nobody wants, and that nobody shows.
+NOBODY = Member(wanted=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.lead_list import Field, Kind, Stamp, Value
+from models.person import Person
 
 
 class Evidence(enum.StrEnum):
@@ -26,6 +27,8 @@ class MembersSeen:
     whole: bool
     added: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
+    #: The whole set was looked at, and is as it was known but for `added` and `removed`.
+    rest_as_known: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +44,10 @@ class Observation:
     kind: Kind | None = None
     fields: Mapping[Field, Value] = field(default_factory=dict)
     members: MembersSeen | None = None
+    #: Rows of the membership, as the remote counts them.
+    rows: int | None = None
+    #: Who the members are, as far as it was said.
+    people: tuple[Person, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +58,18 @@ class Shown:
     kind: Kind | None = None
     #: Only what the remote really showed.
     fields: Mapping[Field, Value] = field(default_factory=dict)
-    #: The whole membership, or None when the answer did not hold it.
+    #: The whole membership by ids of the remote's own, or None when the answer did not hold it.
     members: frozenset[str] | None = None
+    #: Of the membership only what our own patch moved, by ids of the remote's own.
+    moved: MembersSeen | None = None
+    #: Members that the remote did not take, and why.
+    refused: Mapping[str, str] = field(default_factory=dict)
+    #: Rows of the membership as the remote counts them, where one member may have several.
+    rows: int | None = None
+    #: Who the members are, as far as the remote says.
+    people: tuple[Person, ...] = ()
+    #: What a read showed just before a patch that replaced the whole membership.
+    before: Shown | None = None
     #: When the remote says it last changed; None on remotes without versions.
     version: datetime | None = None
 
@@ -66,5 +83,7 @@ class Shown:
             cause=cause,
             kind=self.kind,
             fields=self.fields,
-            members=None if self.members is None else MembersSeen(whole=True, added=self.members),
+            members=self.moved if self.members is None else MembersSeen(whole=True, added=self.members),
+            rows=self.rows,
+            people=self.people,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from models.lead_list import Waiting
 from models.observation import Observation
@@ -13,6 +14,10 @@ class Done:
     """The remote answered with the list; None when it answered well without showing it."""
 
     shown: Observation | None
+    #: What a read showed just before our write of the whole membership.
+    before: Observation | None = None
+    #: Members that the remote did not take, by its ids, and why.
+    refused: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

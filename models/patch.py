@@ -13,6 +13,7 @@ import orjson
 
 if TYPE_CHECKING:
     from models.lead_list import Field, Standing, Value
+    from models.person import Person
 
 
 class Reason(enum.StrEnum):
@@ -24,6 +25,7 @@ class Reason(enum.StrEnum):
     DIRECTION = "direction"  #: settings say that this field is not written there
     NO_FIELD = "no such field there"  #: this kind of remote has nothing like it
     NO_MAPPING = "no mapping"  #: the wanted value has no counterpart there
+    EXCLUDED = "not known there"  #: members differ that this remote cannot be told of
     CONFLICT = "conflict held"  #: a person decides first
     BRAKE = "held by the brake"  #: it would remove so many members that a person decides first
     READ_BACK = "waiting for read-back"  #: an older write of another value may still land
@@ -38,6 +40,10 @@ class Patch:
     fields: Mapping[Field, Value] = field(default_factory=dict)
     add: frozenset[str] = frozenset()
     remove: frozenset[str] = frozenset()
+    #: Who the members to add are, by the same ids; for remotes that make a row of each.
+    people: Mapping[str, Person] = field(default_factory=dict, compare=False)
+    #: When the membership was last seen, on the remote's clock: an older one must not be merged with.
+    base: datetime | None = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.fields or self.add or self.remove)

@@ -15,6 +15,8 @@ from celery import Celery
 from celery.platforms import SecurityWarning  # type: ignore[attr-defined]  # celery-types leaves it out
 from celery.signals import worker_before_create_process
 from kombu import Queue
+from kombu.transport import redis as transport
+from kombu.transport import virtual
 
 from worker.log import set_up_logs
 from worker.redis_access import broker_url
@@ -30,6 +32,7 @@ class TaskName(enum.StrEnum):
     TICK = "leadsync.tick"  #: ring for what no message announced
     TRIM = "leadsync.trim"  #: remove what every group has acknowledged
     UPKEEP = "leadsync.upkeep"  #: forget what is old, check that the numbers add up
+    ALERTS = "leadsync.alerts"  #: look which states have turned, and tell people
 
 
 class QueueName(enum.StrEnum):
@@ -93,6 +96,7 @@ app.conf.update(
         TaskName.TICK.value: {"queue": QueueName.INTAKE.value},
         TaskName.TRIM.value: {"queue": QueueName.SCAN.value},
         TaskName.UPKEEP.value: {"queue": QueueName.SCAN.value},
+        TaskName.ALERTS.value: {"queue": QueueName.SCAN.value},
         TaskName.PUSH.value: {"queue": QueueName.PUSH.value},
         TaskName.SCAN.value: {"queue": QueueName.SCAN.value},
     },
@@ -107,8 +111,34 @@ app.conf.update(
         },
         "trim": {"task": TaskName.TRIM.value, "schedule": 60.0, "options": {"expires": 60.0}},
         "upkeep": {"task": TaskName.UPKEEP.value, "schedule": 60.0, "options": {"expires": 60.0}},
+        "alerts": {"task": TaskName.ALERTS.value, "schedule": 30.0, "options": {"expires": 30.0}},
     },
 )
+
+
+class _Places(transport.QoS):
+    """The places of a worker's tasks, each given back when its task ends.
+
+    kombu keeps a place whose acknowledgement Redis did not take, and does not even look at its connection while
+    all are taken: a worker that was busy when Redis went away stayed deaf for ever. The message is only done again.
+    """
+
+    def ack(self, delivery_tag: str) -> None:
+        """A task has ended."""
+        try:
+            super().ack(delivery_tag)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's signature
+        """A task's process has died."""
+        try:
+            super().reject(delivery_tag, requeue=requeue)
+        finally:
+            virtual.QoS.ack(self, delivery_tag)
+
+
+transport.Channel.QoS = _Places
 
 
 @worker_before_create_process.connect

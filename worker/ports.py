@@ -27,6 +27,7 @@ from typing import Any, NewType, Protocol, TypeVar
 from models.audit import Action
 from models.lead_list import Kind, LeadList
 from models.ledger import Attempt, Change
+from models.person import Details
 from models.plan import KeptPlan
 from models.scan import Finding, Scan, Trigger
 from worker.limits.base import Budget, Lane
@@ -120,6 +121,11 @@ class Tx(Protocol):
     @property
     def audit(self) -> Audit:
         """What people do."""
+        ...
+
+    @property
+    def identities(self) -> Identities:
+        """What it knows of who members are."""
         ...
 
     def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
@@ -250,6 +256,50 @@ class Scans(Protocol):
 
     def count_gone(self, remote: str) -> None:
         """One more list is gone, as `latest` suspected."""
+        ...
+
+
+class Identities(Protocol):
+    """The part of a transaction that knows who members are: their keys, and their ids on each remote.
+
+    A `system` is a remote, or `models.person.EMAIL` for e-mail addresses. A member may have several ids in one system
+    (two rows of one person there); an id belongs to one member only.
+    """
+
+    def keys(self, system: str, ids: Collection[str]) -> dict[str, str]:
+        """Keys of the members with these ids, by id. Ids that nobody has are left out."""
+        ...
+
+    def ids(self, system: str, keys: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Ids of these members, by key, the one that was learned last at the end. Members without one are left out."""
+        ...
+
+    def add(self, system: str, ids: Mapping[str, str]) -> None:
+        """Give members ids: {id: key}. An id that belonged to another member belongs to this one now."""
+        ...
+
+    def details(self, keys: Collection[str]) -> dict[str, Details]:
+        """What these members are called, by key. Those of whom nothing is known are left out."""
+        ...
+
+    def describe(self, details: Mapping[str, Details]) -> None:
+        """Keep what members are called: {key: details}. What is None there is kept as it was."""
+        ...
+
+    def rename(self, old: str, new: str) -> None:
+        """All ids and details of one key become those of another, which keeps its own details."""
+        ...
+
+    def lists(self, key: str) -> list[int]:
+        """Lead lists with a row for this member."""
+        ...
+
+    def excluded(self, keys: Collection[str]) -> dict[int, set[str]]:
+        """Lead lists from some remote of which one of these members is excluded, and which ones."""
+        ...
+
+    def count_excluded(self, list_id: int) -> dict[str, int]:
+        """Members that are excluded from each remote of a list."""
         ...
 
 

@@ -23,6 +23,7 @@ from worker.remotes.registry import Registry
 from worker.settings import Settings, load_settings
 from worker.store.database import open_database
 from worker.store.sql import SqlStore
+from worker.store.views import Views
 from worker.stream.redis_stream import RedisStream
 from worker.sync.push import Door
 
@@ -50,6 +51,11 @@ class Runtime:
     def store(self) -> SqlStore:
         """The database."""
         return SqlStore(open_database(self.settings.database_url))
+
+    @cached_property
+    def views(self) -> Views:
+        """What people ask of it, in snapshots."""
+        return Views(open_database(self.settings.database_url))
 
     @cached_property
     def redis(self) -> Redis:
@@ -95,8 +101,9 @@ class Runtime:
         """Hang up everywhere."""
         self.run(self.hang_up())
         self._runner.close()
-        if "store" in self.__dict__:
-            self.store.close()
+        for name in ("store", "views"):
+            if name in self.__dict__:
+                getattr(self, name).close()
 
     async def hang_up(self) -> None:
         """End what still runs on this loop, then its connections: nothing may open a new one afterwards."""

@@ -5,6 +5,6 @@
 
 from sqlmodel import SQLModel
 
-from models.tables import audit, ledger, lists, remotes, scans
+from models.tables import alerts, audit, ledger, lists, members, remotes, scans, totals
 
-__all__ = ["SQLModel", "audit", "ledger", "lists", "remotes", "scans"]
+__all__ = ["SQLModel", "alerts", "audit", "ledger", "lists", "members", "remotes", "scans", "totals"]

@@ -51,9 +51,12 @@ class WantedRow(SQLModel, table=True):
     """The agreed value of each scalar field: {field: [value, time, sequence, origin]}."""
 
     __tablename__ = "wanted"
+    __table_args__ = (Index("ix_wanted_name", "name_key", "list_id"),)
 
     list_id: int = Field(sa_column=_list_id(primary=True))
     fields: dict[str, Any] = Field(sa_column=Column(document(), nullable=False))
+    name_key: str | None = Field(default=None, sa_column=Column(String(100)))
+    """The wanted name without case and spacing: to sort lists by name"""
 
 
 class CopyRow(SQLModel, table=True):
@@ -69,8 +72,23 @@ class CopyRow(SQLModel, table=True):
             sqlite_where=text("standing = 'due'"),
             postgresql_where=text("standing = 'due'"),
         ),
-        Index("ix_copies_standing", "remote", "standing"),
-        Index("ix_copies_name", "remote", "name_key"),
+        # With the list's number at the end, pages of lists come out of these in order.
+        Index("ix_copies_standing", "remote", "standing", "list_id"),
+        Index("ix_copies_name", "remote", "name_key", "list_id"),
+        Index(
+            "ix_copies_since",
+            "since",
+            "list_id",
+            sqlite_where=text("since IS NOT NULL"),
+            postgresql_where=text("since IS NOT NULL"),
+        ),
+        Index(
+            "ix_copies_parked",
+            "list_id",
+            "remote",
+            sqlite_where=text("standing = 'parked'"),
+            postgresql_where=text("standing = 'parked'"),
+        ),
         Index(
             "ix_copies_absent",
             "remote",
@@ -114,6 +132,13 @@ class CopyRow(SQLModel, table=True):
     """What speaks for the list being gone"""
     name_key: str | None = Field(default=None, sa_column=Column(String(100)))
     """The name it shows, without case and spacing: to find lists of one name"""
+    look_members: bool = Field(sa_column=Column(Boolean(), nullable=False))
+    tally: list[int] | None = Field(default=None, sa_column=Column(document()))
+    """[count, digest, rows] of the members that it shows"""
+    excluded: int = Field(sa_column=Column(number(), nullable=False))
+    """Members that it cannot be told of"""
+    replaced: list[str] | None = Field(default=None, sa_column=Column(document()))
+    """[read, landed]: when the whole membership was last read and written anew by us"""
     approved: str | None = Field(default=None, sa_column=Column(String(64)))
     """Signature of the patch that a person let through"""
 
@@ -123,6 +148,7 @@ class MemberRow(SQLModel, table=True):
 
     __tablename__ = "members"
     __table_args__ = (
+        Index("ix_members_member", "member"),
         Index(
             "ix_members_differing",
             "list_id",

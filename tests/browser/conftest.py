@@ -26,6 +26,7 @@ LISTS = 20
 SETTINGS = {
     "LEADSYNC_WEB__PASSWORD": PASSWORD,
     "LEADSYNC_WEB__VIEWER_PASSWORD": VIEWERS,
+    "LEADSYNC_ALERTS__SETTLE_S": "0",
     "LEADSYNC_SYNC__CONFLICTS": '{"name": "hold"}',
     # What is to go there waits for a person: there is always something to plan.
     "LEADSYNC_REMOTES__LANCE__MODE": "review",

@@ -20,6 +20,7 @@ PASSWORD, VIEWERS = "open sesame", "look only"
 PAGES = {
     "now": "/",
     "lists": "/lists",
+    "lists by age": "/lists?sort=age",
     "waiting": "/waiting",
     "conflicts": "/conflicts",
     "scans": "/scans",
@@ -252,6 +253,44 @@ def test_lists_are_found_and_paged(house: Any, operator: Visitor) -> None:
     expect(page.locator("tbody tr")).to_have_count(1)
     page.get_by_role("link", name="Zürich CTOs").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Zürich CTOs")
+
+
+def test_lists_are_sorted_by_links(house: Any, visit: Come) -> None:
+    """Without JavaScript too; what was searched for stays."""
+    first, last = house.fresh(), house.fresh()
+    house.stack.rename(first, "Order: aaa")
+    house.stack.rename(last, "Order: zzz")
+    for n in (first, last):
+        house.wait(n, "instantly", "in_sync")
+    plain = visit(java_script_enabled=False).log_in(PASSWORD)
+    page = plain.page
+
+    page.goto("/lists")
+    page.get_by_label("Name").fill("order:")
+    page.get_by_role("button", name="Show").click()
+    page.locator(".order").get_by_role("link", name="name").click()
+
+    expect(page.locator(".order b")).to_have_text("name")
+    expect(page.get_by_label("Name")).to_have_value("order:")
+    assert ["Order: aaa", "Order: zzz"] == [one.strip() for one in page.locator("tbody a.name").all_inner_texts()]
+    for sort in ("standing", "age", "number"):
+        page.locator(".order").get_by_role("link", name=sort).click()
+        expect(page.locator("tbody tr")).to_have_count(2)
+
+
+def test_open_alerts_stand_at_the_top(operator: Visitor) -> None:
+    """A paused remote is told by the workers, and no more once it is resumed; the plots have their numbers."""
+    page = operator.page
+    page.goto("/")
+    card = page.locator(".remote", has=page.get_by_role("heading", name="crm"))
+    card.get_by_role("button", name="Pause").click()
+    alert = page.get_by_role("alert").filter(has_text="crm is paused")
+    expect(alert).to_contain_text("leadsync resume crm", timeout=150_000)
+    assert page.locator("#plot-backlog canvas").count()
+    assert page.locator("#plot-saved canvas").count()
+
+    card.get_by_role("button", name="Resume").click()
+    expect(card.locator(".state")).to_have_text("active")
 
 
 def test_pages_work_without_javascript(house: Any, visit: Come) -> None:

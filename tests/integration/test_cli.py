@@ -135,6 +135,18 @@ def test_lists_come_in_pages(leadsync: Leadsync, store: SqlStore) -> None:
     assert (["id-2"], None) == ([one["copies"]["crm"]["id"] for one in last["items"]], last["next"])
 
 
+def test_lists_are_sorted(leadsync: Leadsync, store: SqlStore) -> None:
+    """By a word of a fixed set; the cursor of an order, quoted for the shell, goes on in it."""
+    put(store, *(replace(agreed_list(remote, name=name), id=0) for remote, name in (("crm", "B"), ("lance", "a $"))))
+    first = leadsync("lists", "--sort", "name", "--limit", "1")
+    last = leadsync("lists", "--sort", "name", "--limit", "1", "--after", "2:a$", "--json").json
+
+    assert "more: add --after '2:a$'" in first.out
+    assert (["B"], None) == ([one["name"] for one in last["items"]], last["next"])
+    assert 2 == leadsync("lists", "--after", "2:a$").status
+    assert 2 == leadsync("lists", "--sort", "size").status
+
+
 def test_link_show_and_unlink(leadsync: Leadsync, store: SqlStore) -> None:
     """Ids may hold colons. The history tells who tied what."""
     put(store, agreed_list("crm", name="Spring"))

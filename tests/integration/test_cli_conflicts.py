@@ -36,7 +36,7 @@ def leadsync(
     monkeypatch.chdir(tmp_path)
     env = {"LEADSYNC_DATABASE__URL": database_url, "LEADSYNC_REDIS__URL": redis_url, "LEADSYNC_DATA_DIR": str(tmp_path)}
     env |= {"LEADSYNC_SYNC__CONFLICTS__NAME": "hold", "LEADSYNC_EVENTS__STREAM": f"events-{uuid.uuid4()}"}
-    env |= {"LEADSYNC_REMOTES__LANCE__FIELDS": '{"members": "both"}'}
+    env |= {"LEADSYNC_REMOTES__LANCE__FIELDS": '{"members": "both"}', "LEADSYNC_REMOTES__LANCE__MEMBER_IDS": "shared"}
     for name in REMOTES:
         env |= remote_env(name, name)
     for name, value in env.items():

@@ -63,6 +63,7 @@ def test_everything_is_ok(leadsync: Leadsync) -> None:
     assert {"settings", "redis", "redis version", "redis eviction", "redis persistence"} <= set(results(ran))
     assert {"database", "database schema", "database writes", "clock of Redis"} <= set(results(ran))
     assert "lead lists can be read" in checks(ran)["remote crm"]["says"]
+    assert "none is excluded anywhere" == checks(ran)["members"]["says"]
     assert all(secret not in ran.out + text.out for secret in SECRETS)
 
 

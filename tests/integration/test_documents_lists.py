@@ -144,7 +144,7 @@ def test_show_sets_wanted_beside_each_copy(desk: Desk) -> None:
         "name": "differs",
         "enrichment": "equal",
         "owner": "direction",
-        "members": "no such field there",
+        "members": "direction",
     } == copy.reasons
     assert copy.would_send is not None
     assert {"name": "new"} == copy.would_send.fields

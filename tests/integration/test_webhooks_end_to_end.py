@@ -28,6 +28,7 @@ def stack(tmp_path: Path, redis_url: str, sqlite_url: str) -> Iterator[Stack]:
         "LEADSYNC_REMOTES__CRM__WEBHOOK_SECRET": SECRET,
         "LEADSYNC_REMOTES__LANCE__WEBHOOK_SECRET": SECRET,
         "LEADSYNC_REMOTES__LANCE__FIELDS": '{"members": "both"}',
+        "LEADSYNC_REMOTES__LANCE__MEMBER_IDS": "shared",
         "LEADSYNC_REMOTES__INSTANTLY__WEBHOOK_HEADER": HEADER,
     }
     with running_stack(tmp_path / "data", redis_url, sqlite_url, settings=web) as running:

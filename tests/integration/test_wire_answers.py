@@ -54,7 +54,7 @@ def test_a_body_that_grows_too_large_is_refused() -> None:
     error = failed(says(with_body(bomb, "content-encoding: gzip")), READ)
 
     assert BadAnswer is type(error)
-    assert "expected an answer of at most 32 MiB, got a longer one" == str(error)
+    assert "expected an answer of at most 32 MiB (max_answer_mib), got a longer one" == str(error)
 
 
 def test_a_token_that_is_quoted_back_is_blotted_out() -> None:

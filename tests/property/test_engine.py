@@ -261,7 +261,9 @@ def test_standings_partition_the_copies(lead_list: LeadList, rules: Rules) -> No
     assert len(stood.copies) == counts.total()
     for copy in stood.copies.values():
         assert (copy.standing is Standing.DUE) == (copy.due_at is not None) == (copy.waiting is not None)
-        assert (copy.standing is Standing.PARKED) == (copy.parked is not None)
+        assert copy.parked is not None or copy.standing is not Standing.PARKED
+        if copy.parked is not None and copy.standing is not Standing.PARKED:
+            assert copy.waiting in (Waiting.FIRST_READ, Waiting.READ_BACK, Waiting.BACKOFF)
         assert (copy.standing is Standing.IN_SYNC) == (copy.since is None)
         if copy.standing is Standing.CONFLICT:
             assert copy.held

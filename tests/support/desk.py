@@ -59,7 +59,7 @@ def _settings(database_url: str, redis_url: str, *names: str) -> Settings:
     remotes: dict[str, dict[str, Any]] = {
         name: {"kind": name, "base_url": "http://127.0.0.1:9", "token": "t"} for name in names
     }
-    remotes["lance"]["fields"] = {"members": "both"}
+    remotes["lance"] |= {"fields": {"members": "both"}, "member_ids": "shared"}
     return Settings.model_validate({"database": {"url": database_url}, "redis": {"url": redis_url}, "remotes": remotes})
 
 

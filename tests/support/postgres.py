@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from tests.support.process import kill_tree
 from tests.support.waiting import wait_until
 
 #: Speed before safety: the data lives as long as the tests.
@@ -45,11 +46,46 @@ os.execv(sys.argv[4], sys.argv[4:])
 """
 
 
+class Server:
+    """The process of a server: tests may end it without a word, and start it again."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        self._command, self._log = command, log
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def start(self) -> None:
+        """Begin; whether it answers yet, time will tell."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/"
+            )
+
+    def end_at_once(self) -> None:
+        """As after a power cut: no checkpoint, and clients are not asked."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
+
+    def kill(self) -> None:
+        """SIGKILL for it and all its children."""
+        kill_tree(self.pid)
+        self._process.wait()
+
+
 @dataclass(frozen=True, slots=True)
 class Postgres:
     """A running server without a network port: it is reached through a socket in its data folder."""
 
     data: Path
+    server: Server
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.data / ".s.PGSQL.5432"
 
     def url(self, database: str) -> str:
         """For SQLAlchemy."""
@@ -69,6 +105,14 @@ class Postgres:
         with psycopg.connect(host=str(self.data), user="postgres", dbname="postgres", autocommit=True) as it:
             it.execute(statement)
 
+    def start_again(self) -> None:
+        """After `server.end_at_once()`; returns when it answers."""
+        self.server.start()
+        self.wait_until_it_answers()
+
+    def wait_until_it_answers(self) -> None:
+        wait_until(self.answers, deadline_s=30, what="PostgreSQL answers")
+
     def answers(self) -> bool:
         with contextlib.suppress(psycopg.OperationalError):
             self.execute(sql.SQL("SELECT 1"))
@@ -77,8 +121,8 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A server for the length of the block, from the test wheel or from the system."""
+def running_postgres(**settings: str) -> Iterator[Postgres]:
+    """A server for the length of the block, from the test wheel or from the system; *settings* beside `SETTINGS`."""
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         user = _unprivileged_user()
@@ -90,25 +134,17 @@ def running_postgres() -> Iterator[Postgres]:
         options = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
         initdb = _as(user, programs / "initdb", "-D", data, *options)
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/")
-        with _server(_as(user, programs / "postgres", "-D", data, *_options(data)), folder / "log"):
-            postgres = Postgres(data)
-            wait_until(postgres.answers, deadline_s=30, what="PostgreSQL answers")
+        options = _options({**SETTINGS, **settings, "unix_socket_directories": str(data)})
+        server = Server(_as(user, programs / "postgres", "-D", data, *options), folder / "log")
+        try:
+            postgres = Postgres(data, server)
+            postgres.wait_until_it_answers()
             yield postgres
+        finally:
+            server.end_at_once()
 
 
-@contextlib.contextmanager
-def _server(command: list[str], log: Path) -> Iterator[None]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/")
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGQUIT)  # PostgreSQL's "at once"
-        process.wait()
-
-
-def _options(data: Path) -> list[str]:
-    settings = {**SETTINGS, "unix_socket_directories": str(data)}
+def _options(settings: Mapping[str, str]) -> list[str]:
     return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
 

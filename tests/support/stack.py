@@ -37,6 +37,11 @@ class Stack:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _sequence: int = 0
 
+    @property
+    def database_url(self) -> str:
+        """Where the processes keep everything."""
+        return self.env["LEADSYNC_DATABASE__URL"]
+
     def seed(self, count: int) -> None:
         """`count` equal lists on every remote, not linked yet."""
         lists = [{"name": f"List {n}", "kind": "person"} for n in range(count)]
@@ -50,6 +55,14 @@ class Stack:
 
     def publish(self, n: int, data: dict[str, Any]) -> None:
         """A bare XADD, as any other program would do it: list `n` changed in the CRM."""
+        self.add(self.event(n, data))
+
+    def add(self, event: bytes) -> None:
+        """A bare XADD of that event."""
+        self.redis.xadd("leadsync:events", {"event": event})
+
+    def event(self, n: int, data: dict[str, Any]) -> bytes:
+        """The next event of the CRM: list `n` changed there."""
         self._sequence += 1
         event = {
             "specversion": "1.0",
@@ -61,7 +74,7 @@ class Stack:
             "sequence": str(self._sequence),
             "data": data,
         }
-        self.redis.xadd("leadsync:events", {"event": orjson.dumps(event)})
+        return orjson.dumps(event)
 
     def rename(self, n: int, name: str) -> None:
         """A person renames list `n` in the CRM, which says so."""

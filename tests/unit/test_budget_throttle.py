@@ -202,6 +202,30 @@ def test_patience_that_suffices_ends_in_a_ticket() -> None:
     run(story())
 
 
+def test_whose_patience_ends_first_is_served_first() -> None:
+    """Somebody with a read that gets old passes those who can wait; the others keep their order."""
+
+    async def story() -> None:
+        _, throttle = pair(1)
+        (ticket,) = (await throttle.take(Lane.LIVE)).tickets
+        order: list[float | None] = []
+
+        async def caller(patience_s: float | None) -> None:
+            (taken,) = (await throttle.take(Lane.LIVE, patience_s=patience_s)).tickets
+            order.append(patience_s)
+            throttle.give_back(answered(taken)[0])
+
+        callers = []
+        for patience_s in (None, 60.0, 50.0, 3.0):
+            callers.append(asyncio.create_task(caller(patience_s)))
+            await asyncio.sleep(0)
+        throttle.give_back(answered(ticket)[0])
+        await asyncio.gather(*callers)
+        assert [3.0, 50.0, 60.0, None] == order
+
+    run(story())
+
+
 def test_reports_ride_along_with_the_next_reserve() -> None:
     """They cost no call of their own while somebody asks."""
 

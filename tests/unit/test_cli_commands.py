@@ -14,6 +14,8 @@ from worker.errors import UsageError
 
 #: They run until they are told to stop, so there is no document to print.
 PROCESSES = {"up", "worker", "beat", "web", "simulator"}
+#: They print rows without end, so no single document.
+STREAMS = {"export changes", "export attempts"}
 
 
 def commands(group: TyperGroup, before: str = "") -> Iterator[tuple[str, TyperCommand]]:
@@ -38,7 +40,7 @@ def test_every_command_has_help_and_json(name: str, command: TyperCommand) -> No
     options = {option for parameter in command.params for option in parameter.opts}
 
     assert command.help
-    assert name in PROCESSES or "--json" in options
+    assert name in PROCESSES or "--json" in options or (name in STREAMS and "--format" in options)
 
 
 @pytest.mark.parametrize(

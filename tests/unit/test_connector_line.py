@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
 from worker.errors import BadAnswer, LeadsyncError, RateLimited, Refused, RemoteDown, Unclear
-from worker.limits.base import Ending, Grant, Lane, Report, Wait
-from worker.remotes.base import Answer, Request
+from worker.limits.base import Ending, Grant, Lane, Report, Wait, Window
+from worker.limits.memory import MemoryBudget
+from worker.limits.throttle import Throttle
+from worker.remotes.base import Answer, Late, Request
 from worker.remotes.line import Line
 from worker.remotes.memory import NoLimit
+from worker.simulation.clock import VirtualLoop, run_virtually
 
 READ = Request(method="GET", path="/lists/1")
 WRITE = Request(method="PATCH", path="/lists/1", body={})
@@ -202,3 +206,97 @@ def test_errors_are_the_connectors_own() -> None:
         asyncio.run(run(keep))
 
     assert [(WRITE, Answer(status=418))] == seen
+
+
+READ_TO_WRITE = Request(method="GET", path="/lists/1", follows=1)
+WRITE_SOON = Request(method="PATCH", path="/lists/1", body={}, within_s=1.5)
+
+
+def test_a_request_that_another_follows_takes_both_places() -> None:
+    """One asking for two; the second request asks for none."""
+    asked: list[int] = []
+
+    class Counting(NoLimit):
+        async def take(self, lane: Lane, want: int = 1, *, patience_s: float | None = None) -> Grant:
+            asked.append(want)
+            return await super().take(lane, want)
+
+    _, reports, error = called(
+        Script(Answer(status=200), Answer(status=200)), READ_TO_WRITE, WRITE_SOON, tickets=Counting()
+    )
+
+    assert error is None
+    assert [2] == asked
+    assert [Ending.ANSWERED] * 2 == [report.ending for report in reports]
+
+
+@pytest.mark.parametrize(("within_s", "calls"), [(0.9, 1), (1.0, 2)])
+def test_what_comes_too_late_after_the_request_before_it_is_not_sent(within_s: float, calls: int) -> None:
+    """The read took one second. Its place in the budget is free again."""
+    write = Request(method="PATCH", path="/lists/1", body={}, within_s=within_s)
+
+    line, reports, error = called(Script(Answer(status=200), Answer(status=200)), READ_TO_WRITE, write)
+
+    assert (calls, 1.0) == (line.calls, line.window_s)
+    assert (calls == 1) == isinstance(error, Late)
+    assert [Ending.ANSWERED, Ending.ANSWERED if calls == 2 else Ending.UNSENT] == [one.ending for one in reports]
+
+
+def test_a_write_that_relies_on_a_read_waits_no_longer_than_it_may() -> None:
+    """Whose patience ends first is served first, so its ticket comes before those of others who wait."""
+    patience: list[float | None] = []
+
+    class Impatient(NoLimit):
+        async def take(self, lane: Lane, want: int = 1, *, patience_s: float | None = None) -> Grant:
+            patience.append(patience_s)
+            return replace(await super().take(lane), why=Wait.BREAKER)
+
+    called(Script(Answer(status=200), Answer(status=200)), READ_TO_WRITE, WRITE_SOON, tickets=Impatient())
+
+    assert [None, 0.5] == patience
+
+
+def test_what_relies_on_a_read_is_not_sent_without_one() -> None:
+    """There is no request before it."""
+    line, _, error = called(Script(), WRITE_SOON)
+
+    assert isinstance(error, Late)
+    assert 0 == line.calls
+
+
+def test_a_window_is_measured_only_where_there_is_one() -> None:
+    """Other requests rely on nothing."""
+    line, _, _ = called(Script(Answer(status=200), Answer(status=200)), READ, WRITE)
+
+    assert line.window_s is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "limit", "seconds"),
+    [(2, 1, 1.0), (16, 1, 1.0), (6, 2, 1.0), (6, 3, 1.0), (10, 10, 1.0), (30, 10, 1.0), (4, 4, 60.0)],
+)
+def test_lines_that_hold_one_ticket_do_not_wait_for_each_other(lines: int, limit: int, seconds: float) -> None:
+    """Each has one ticket in hand and needs two, and there are no others: all get through, by two calls each."""
+    loop = VirtualLoop()
+    throttle = Throttle(MemoryBudget([Window(limit=limit, seconds=seconds)], hold_s=30.0, now=loop.time), loop.time)
+
+    class Quick:
+        async def exchange(self, _: Request) -> Answer:
+            await asyncio.sleep(0.05)
+            return Answer(status=200)
+
+    async def one() -> int:
+        held = (await throttle.take(Lane.LIVE)).tickets
+        with Line(Quick(), throttle, Lane.LIVE, refused, held=held, now=loop.time) as line:
+            await line(READ_TO_WRITE)
+            await line(Request(method="PATCH", path="/lists/1", body={}, within_s=3.0))
+            return line.calls
+
+    async def everybody() -> list[int]:
+        return list(await asyncio.gather(*(one() for _ in range(lines))))
+
+    calls = run_virtually(everybody(), loop)
+
+    assert [2] * lines == calls
+    # Where there is room for one only, the wait for a second is in vain each time.
+    assert loop.time() < lines * (6 if limit == 1 else 3) / limit * seconds + 5

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from models.lead_list import Field, Kind, Value
 from models.observation import Shown
 from models.patch import Patch
+from models.person import Person
 from worker.engine.rules import NoMapping
 from worker.errors import BadAnswer, Refused
 from worker.remotes.crm import mapping as crm
@@ -121,6 +122,21 @@ class TestCrm:
         assert Field(name) not in crm.parse(absent, PLAIN).fields
         assert crm.parse({**self.ROW, name: None}, PLAIN).fields[Field(name)] is None
 
+    def test_members_may_be_objects_that_say_who_they_are(self) -> None:
+        """As in events, and beside plain ids."""
+        who = {"id": "c", "email": "c@example.com", "last_name": "Fake", "ids": {"lance": "l3"}}
+        shown = crm.parse({**self.ROW, "members": ["a", who]}, PLAIN)
+        assert frozenset({"a", "c"}) == shown.members
+        assert (Person(id="c", email="c@example.com", last_name="Fake", ids={"lance": "l3"}),) == shown.people
+
+    @pytest.mark.parametrize(
+        "odd", [{}, {"id": ""}, {"id": "a", "email": 5}, {"id": "a", "ids": ["l"]}, 5, None, ["a"]]
+    )
+    def test_members_that_are_neither_are_a_bad_answer(self, odd: object) -> None:
+        """Nothing is left out in silence: that would look like a removal."""
+        with pytest.raises(BadAnswer):
+            crm.parse({**self.ROW, "members": ["a", odd]}, PLAIN)
+
     @pytest.mark.parametrize("members", [{}, {"members": None}])
     def test_members_that_are_absent_were_not_shown(self, members: dict[str, None]) -> None:
         """No members said is not no members."""
@@ -204,17 +220,63 @@ class TestLance:
         """`updatedAt` moves with every modification."""
         assert WHEN == lance.parse(self.ROW).version
 
-    @pytest.mark.parametrize(("kind", "array"), [(Kind.PERSON, "personIds"), (Kind.COMPANY, "companyIds")])
-    def test_members_are_written_to_the_array_of_the_type(self, kind: Kind, array: str) -> None:
-        """The other array would be a validation error."""
-        assert {array: [UUID]} == lance.whole(kind, {UUID})
-
     @pytest.mark.parametrize("member", ["lead_1", "", UUID + "\n", UUID.replace("-", "")])
     def test_a_company_is_a_uuid(self, member: str) -> None:
-        """A person may be anything."""
-        with pytest.raises(Refused):
-            lance.whole(Kind.COMPANY, {member})
-        assert {"personIds": [member]} == lance.whole(Kind.PERSON, {member})
+        """A person may be anything; so may a member of a list whose kind nobody has said yet."""
+        with pytest.raises(Refused) as refused:
+            lance.check_ids(Kind.COMPANY, {UUID, member})
+        assert member == "" or member not in str(refused.value)
+        for kind in (Kind.PERSON, None):
+            lance.check_ids(kind, {member})
+
+    def test_hydrated_persons_say_who_members_are(self) -> None:
+        """Of each only what names it; the first of its addresses."""
+        row = {
+            "id": "lead_1",
+            "firstName": " Ada ",
+            "lastName": "Fake",
+            "emails": ["ada@example.com", "b@example.com"],
+            "company": {"name": "Example Ltd"},
+            "phones": ["1"],
+        }
+
+        [person] = lance.parse({**self.ROW, "persons": [row]}).people
+
+        assert person == Person(
+            id="lead_1",
+            email="ada@example.com",
+            first_name="Ada",
+            last_name="Fake",
+            company_name="Example Ltd",
+        )
+
+    @pytest.mark.parametrize(
+        "persons",
+        [
+            None,
+            "lead_1",
+            {"id": "lead_1"},
+            [None, 7, "lead_1", [], {}],
+            [{"id": ["lead_1"], "firstName": "Ada"}],
+            [{"id": "stranger", "firstName": "Ada"}],
+            [{"id": "lead_1"}],
+            [{"id": "lead_1", "firstName": 7, "lastName": "", "emails": "a@example.com", "company": "Example"}],
+            [{"id": "lead_1", "firstName": "a\0b", "emails": [None], "company": {"name": "x" * 513}}],
+            [{"id": "lead_1", "firstName": None, "emails": ["no address"], "company": {}}],
+            [{"id": "lead_1", "lastName": " ", "emails": [], "company": None}],
+        ],
+    )
+    def test_what_is_odd_in_persons_is_passed_over(self, persons: object) -> None:
+        """They are no truth about membership, and nothing else of the list is in doubt for it."""
+        shown = lance.parse({**self.ROW, "persons": persons})
+
+        assert (frozenset({"lead_1"}), ()) == (shown.members, shown.people)
+
+    def test_a_company_list_has_no_persons(self) -> None:
+        """Whatever stands there."""
+        row = {**self.ROW, "type": "company", "persons": [{"id": UUID, "firstName": "Ada"}]}
+
+        assert () == lance.parse(row).people
 
     @pytest.mark.parametrize("field", [Field.OWNER, Field.ENRICHMENT, Field.MEMBERS])
     def test_other_fields_have_no_spelling(self, field: Field) -> None:

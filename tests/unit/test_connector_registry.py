@@ -47,11 +47,11 @@ def test_every_kind_of_settings_has_a_connector(kind: str) -> None:
 
 
 def test_default_directions_write_nothing_that_could_be_wrong() -> None:
-    """Owners need a map, and Lance's members need identities."""
+    """Owners need a map, and members need identities elsewhere than in the CRM."""
     everything = dict.fromkeys(["name", "owner", "enrichment", "members"], "both")
 
     assert everything == directions("crm")
-    assert {**everything, "owner": "off", "members": "none"} == directions("instantly")
+    assert {**everything, "owner": "off", "members": "off"} == directions("instantly")
     assert {"name": "both", "owner": "none", "enrichment": "none", "members": "off"} == directions("lance")
 
 
@@ -78,6 +78,11 @@ def test_ranks_follow_the_order_of_authority() -> None:
     ).rules
 
     assert {"b": 0, "a": 1, "c": 2, "d": 2} == {name: one.rank for name, one in rules.remotes.items()}
+
+
+def test_the_default_authority_needs_no_remote_of_that_name() -> None:
+    """Other keys of the same group may be set all the same."""
+    assert 0.5 == registry({"brake": 0.5}, hubspot=remote("crm")).rules.brake
 
 
 def test_an_unknown_name_in_authority_is_told() -> None:

@@ -115,7 +115,7 @@ def test_every_reason_has_its_sentence(sentence: str, copy: Copy, more: dict[str
         (Waiting.BREAKER, "the breaker: lance keeps failing, and one probe at a time goes out"),
         (Waiting.READ_BACK, "read-back until 2026-03-01 12:00:30Z: a write of unknown outcome is looked at first"),
         (Waiting.REVIEW, "review: leadsync plan, then leadsync apply HASH"),
-        (Waiting.BRAKE, "a person: the brake holds it"),
+        (Waiting.BRAKE, "a person: the brake holds it; next: leadsync plan, then leadsync apply HASH"),
     ],
 )
 def test_what_differs_says_what_it_waits_for(waiting: Waiting, sentence: str) -> None:

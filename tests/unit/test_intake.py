@@ -17,7 +17,7 @@ from worker.errors import RedisAway, Transient
 from worker.ports import Entry, EntryId, Reject
 from worker.store.memory import MemoryStore, MemoryTx
 from worker.stream.memory import Log, MemoryStream
-from worker.sync import intake
+from worker.sync import batch, intake
 from worker.sync.intake import MAX_DELIVERIES, take_in
 
 T = TypeVar("T")
@@ -124,6 +124,24 @@ def test_an_outage_of_the_database_makes_no_entry_guilty() -> None:
     run(scene)
 
 
+def test_what_was_read_ahead_is_not_guilty_either() -> None:
+    """While the database works the next batch is read; when it fails, that one comes again as if it never had."""
+
+    async def scene() -> None:
+        world, diary = noted()
+        for number in range(5):
+            world.tell("crm", world.put("crm", str(number), name="A"))
+        for _ in range(10):
+            diary.failures = 1
+            with pytest.raises(Transient):
+                await world.intake(batch=2)
+        assert 5 == (await world.intake(batch=2)).entries
+        assert (5, [], {}) == (len(world.memory.tables.lists), reasons(world), world.log.pending)
+        assert diary.lines[-1].startswith("ack")
+
+    run(scene)
+
+
 def test_the_databases_error_is_raised_also_when_redis_goes_with_it() -> None:
     """Forgiving is an attempt; what is told is why the events were not taken in."""
 
@@ -173,7 +191,7 @@ def _kills(monkeypatch: pytest.MonkeyPatch, event_id: str) -> None:
             raise Killed
         return real_observe(lead_list, seen, rules)
 
-    monkeypatch.setattr(intake, "observe", observe)
+    monkeypatch.setattr(batch, "observe", observe)
 
 
 def test_poison_is_parked_at_its_third_delivery_and_takes_nobody_along(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +305,7 @@ def test_a_bug_rejects_only_the_entry_that_meets_it(monkeypatch: pytest.MonkeyPa
                 raise ZeroDivisionError
             return real_observe(lead_list, seen, rules)
 
-        monkeypatch.setattr(intake, "observe", observe)
+        monkeypatch.setattr(batch, "observe", observe)
         taken = await world.intake()
         assert (5, 1, 4) == (taken.entries, taken.rejected, len(world.memory.tables.lists))
         assert ["leadsync cannot take this event in (ZeroDivisionError); please report it with this event"] == reasons(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import pytest
 
-from models.lead_list import Member, Presence, Seen
+from models.lead_list import Member, Presence, Replaced, Seen, Stamp
 from models.observation import MembersSeen
 from models.patch import Patch
-from tests.support.heart import at, delta, observation, shown_set, whole
-from worker.engine.members import Merged, difference, merge
+from tests.support.heart import at, delta, later, observation, shown_set, whole
+from worker.engine.members import NOTHING, Merged, Ours, difference, merge, undo
 
 FLOOR = Seen(None, at(0))
 
@@ -29,7 +31,7 @@ def news_from(
     known: dict[str, Member] | None = None,
     floor: Seen | None = FLOOR,
     takes: bool = True,
-    ours: Patch | None = None,
+    ours: Ours = NOTHING,
 ) -> Merged:
     """What news about membership does to the base."""
     known = BASE if known is None else known
@@ -135,7 +137,7 @@ def test_where_edits_do_not_count_only_the_copy_is_noted() -> None:
 
 def test_what_our_own_write_did_is_not_an_edit() -> None:
     """Elements that a write of ours, in flight or given up, adds or removes are noted there, and wanted stays."""
-    merged = news_from("lance", whole("a", "c", "d"), ours=Patch({}, frozenset({"c"}), frozenset({"b"})))
+    merged = news_from("lance", whole("a", "c", "d"), ours=Ours(Patch({}, frozenset({"c"}), frozenset({"b"}))))
     assert (frozenset({"a", "b", "d"}), frozenset({"a", "c", "d"})) == (
         wanted(merged),
         shown_set(merged.members, "lance"),
@@ -148,3 +150,72 @@ def test_edits_of_two_sides_commute() -> None:
     one = news_from("lance", lance, known=dict(news_from("crm", crm).members))
     other = news_from("crm", crm, known=dict(news_from("lance", lance).members))
     assert {"c", "d"} == wanted(one) == wanted(other)
+
+
+READ, WRITTEN = later(10), later(20)
+REPLACED = Ours(replaced=Replaced(READ, WRITTEN))
+
+
+def changed(
+    known: Mapping[str, Member],
+    seconds: float,
+    *,
+    added: Collection[str] = (),
+    removed: Collection[str] = (),
+    ours: Ours,
+) -> Merged:
+    """What an event of Lance does, which has shown its whole membership at noon."""
+    shown = MembersSeen(whole=False, added=frozenset(added), removed=frozenset(removed))
+    return news_from("lance", shown, seconds, known=dict(known), ours=ours)
+
+
+def seen_there(name: str, seconds: float, *, present: bool = True) -> dict[str, Member]:
+    """A member that is wanted, and that Lance showed then."""
+    return {name: Member(True, {"lance": Presence(present, at(seconds))})}
+
+
+def test_who_came_between_our_read_and_our_write_is_wanted_and_no_longer_there() -> None:
+    """The news comes after our answer: it is an edit, and our array was written over it."""
+    merged = changed({}, 15, added={"x"}, ours=REPLACED)
+    assert {"x": Member(True, {"lance": Presence(False, Stamp(WRITTEN))})} == merged.members
+    assert {"x"} == merged.gained
+
+
+def test_who_went_between_our_read_and_our_write_is_there_again() -> None:
+    """And is to be removed once more."""
+    merged = changed(seen_there("y", 5), 15, removed={"y"}, ours=REPLACED)
+    assert {"y": Member(False, {"lance": Presence(True, Stamp(WRITTEN))})} == merged.members
+    assert {"y"} == merged.lost
+
+
+def test_news_of_our_own_array_is_nobodys_edit() -> None:
+    """It says that x is gone, because we wrote without knowing x."""
+    merged = changed(seen_there("x", 15), 20, removed={"x"}, ours=REPLACED)
+    assert {"x": Member(True, {"lance": Presence(False, at(20))})} == merged.members
+    assert frozenset() == merged.lost
+
+
+def test_the_two_kinds_of_news_may_be_swapped() -> None:
+    """First what our array made of x, then that somebody had added it."""
+    first = changed({}, 20, removed={"x"}, ours=REPLACED)
+    second = changed(first.members, 15, added={"x"}, ours=REPLACED)
+    assert second.members["x"].wanted
+    assert not second.members["x"].shown_by("lance")
+
+
+def test_while_our_array_is_on_its_way_nobody_is_believed_gone() -> None:
+    """Whether a person or our write took x away, only a read tells; who comes is believed."""
+    replacing = Ours(Patch({}, frozenset("a")), replacing=True)
+    merged = changed(seen_there("x", 5), 15, added={"b"}, removed={"x"}, ours=replacing)
+    assert merged.doubtful
+    assert merged.members["x"].wanted
+    assert merged.members["b"].wanted
+
+
+def test_what_news_told_before_our_write_was_answered_is_undone_on_the_copy() -> None:
+    """As it was when we read: x was not there, y was. What people want stays."""
+    members = seen_there("x", 15) | {"y": Member(False, {"lance": Presence(False, at(15))})} | seen_there("z", 5)
+    after = undo(members, "lance", {"y": True, "z": True}, Replaced(READ, WRITTEN))
+    assert (True, False) == (after["x"].wanted, after["x"].shown_by("lance"))
+    assert (False, True) == (after["y"].wanted, after["y"].shown_by("lance"))
+    assert members["z"] is after["z"]

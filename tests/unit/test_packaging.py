@@ -107,7 +107,7 @@ def test_run_alone_lists_its_commands() -> None:
     """From any folder, without installing anything."""
     listed = re.findall(r"^  (\w+) ", run().stdout, flags=re.MULTILINE)
 
-    assert {"demo", "test", "lint", "format", "bench", "lock"} == set(listed)
+    assert {"demo", "simulate", "test", "lint", "format", "bench", "lock"} == set(listed)
 
 
 def test_run_names_a_command_that_it_does_not_know() -> None:

@@ -21,6 +21,7 @@ from models.lead_list import (
     Standing,
     Value,
     Waiting,
+    with_copy,
 )
 from models.patch import Patch, Reason
 from tests.support.heart import (
@@ -269,9 +270,27 @@ def test_a_hint_does_not_hide_that_a_parked_copy_has_something_else_to_say() -> 
 
 
 def test_a_hint_alone_does_not_unpark() -> None:
-    """The same patch would fail the same way."""
+    """The same patch would fail the same way; but what else changed there is read."""
     same = Parked("refused", "change it", Patch({NAME: "X"}).digest())
-    assert Standing.PARKED is restood(differing(parked=same, look=True)).standing
+    hinted = restood(differing(parked=same, look=True))
+    assert (Standing.DUE, Waiting.FIRST_READ, same) == (hinted.standing, hinted.waiting, hinted.parked)
+    read = restood(with_copy(differing(parked=same), replace(hinted, look=False)))
+    assert (Standing.PARKED, None) == (read.standing, read.due_at)
+
+
+def test_what_could_not_be_read_stays_parked() -> None:
+    """A read that failed again and again is not tried because of another hint."""
+    unread = Parked("unreadable", "check it", "")
+    assert Standing.PARKED is restood(differing(parked=unread, look=True)).standing
+
+
+def test_a_parked_copy_is_looked_at_when_an_older_write_can_no_longer_land() -> None:
+    """One field has failed, another waits for an abandoned write: it is due then, and not before."""
+    failed = Parked("refused", "change it", Patch({NAME: "X"}).digest())
+    shown = copy_of("lance", {NAME: "A", Field.OWNER: "u1"})
+    late = replace(shown, parked=failed, abandoned={Field.OWNER: Abandoned("u9", later(60))})
+    waits = restood(list_of(late, wanted={NAME: "X", Field.OWNER: "u2"}))
+    assert (Standing.DUE, Waiting.READ_BACK, later(60)) == (waits.standing, waits.waiting, waits.due_at)
 
 
 def test_parked_without_a_difference_is_in_sync() -> None:

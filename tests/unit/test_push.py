@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from models.lead_list import Field, Standing
-from tests.support.heart import NOON, later
+from tests.support.heart import NOON, later, rules_of
 from tests.support.world import World, answers, edited, linked, lost, run
 from worker.errors import RedisAway, RemoteDown
 from worker.limits.base import Ending
@@ -19,6 +19,7 @@ from worker.remotes.base import Answer, Request, Wire
 from worker.sync.push import claim
 
 NAME = Field.NAME
+FOR_S = 0.1
 
 
 def test_one_changed_field_is_one_patch_with_that_field() -> None:
@@ -351,5 +352,40 @@ def test_a_claim_leases_and_fences() -> None:
         assert copy.intent is not None
         assert ({NAME: "B"}, NOON) == (copy.intent.patch.fields, copy.intent.sent_at)
         assert door.lease_s > 2 * door.timeout_s
+
+    run(scene)
+
+
+def test_a_long_read_of_members_keeps_nobody_waiting() -> None:
+    """While one membership is read page by page, the push goes on for the other lists, beyond its time."""
+
+    async def scene() -> None:
+        rules = rules_of()
+        apart = replace(rules.remotes["lance"], members_apart=True)
+        world = World(replace(rules, remotes={**rules.remotes, "lance": apart}))
+        for number in ("1", "2"):
+            world.put("lance", number, name="A")
+            world.tell("crm", world.put("crm", number, name="A"), data={"links": {"lance": number}})
+        await world.intake()
+        patched = asyncio.Event()
+
+        async def slowly(request: Request, wire: Wire) -> Answer:
+            await patched.wait()
+            return await wire.exchange(request)
+
+        async def told(request: Request, wire: Wire) -> Answer:
+            patched.set()
+            return await wire.exchange(request)
+
+        async def after_the_end(request: Request, wire: Wire) -> Answer:
+            await asyncio.sleep(2 * FOR_S)
+            return await wire.exchange(request)
+
+        world.wires["lance"].faults.extend([slowly, after_the_end, told])
+        world.tell("crm", world.put("crm", "1", name="B"))
+        world.tell("crm", world.put("crm", "2", name="B"))
+        await world.intake()
+        await asyncio.wait_for(world.push("lance", for_s=FOR_S), 10)
+        assert "PATCH" in [request.method for request in world.wires["lance"].sent]
 
     run(scene)

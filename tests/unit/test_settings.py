@@ -41,7 +41,7 @@ def why_not(toml: str = "") -> str:
         ("[sync]\nkeep_days = 1000000000", "sync.keep_days: must be less than or equal to 36500"),
         ("[sync]\nlate_write = 5", "sync.late_write: unknown setting; did you mean late_write_s?"),
         (CRM + 'tokn = "x"', "remotes.crm.tokn: unknown setting; did you mean token?"),
-        ("zzz = 1", "zzz: unknown setting; known here: data_dir, database, events, redis, remotes, sync, web"),
+        ("zzz = 1", "zzz: unknown setting; known here: alerts, data_dir, database, events, redis, remotes, sync, web"),
         ('[redis]\nurl = "http://x"', "redis.url: expected an address that starts with redis://, rediss:// or unix://"),
         ('[redis]\nurl = "redis://u:secret@[bad"',
          "redis.url: expected an address with a host, as in redis://127.0.0.1:6379/0"),

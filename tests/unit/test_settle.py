@@ -28,7 +28,8 @@ from worker.errors import (
 from worker.limits.base import Lane
 from worker.ports import RemoteState
 from worker.store.memory import MemoryStore, MemoryTx
-from worker.sync.settle import Claim, Flown, abandon, land, outcome_of
+from worker.sync.outcomes import Claim, Flown, outcome_of
+from worker.sync.settle import abandon, land
 
 NAME = Field.NAME
 RULES = rules_of()

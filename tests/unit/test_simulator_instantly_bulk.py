@@ -199,6 +199,19 @@ def test_a_copy_has_new_ids(instantly: Talk) -> None:
     assert not set(one.values()) & set(two.values())
 
 
+def test_an_import_that_is_to_be_verified_is_a_job(instantly: Talk) -> None:
+    """
+    The leads are there at once, and a background job is at work on their list.
+    """
+    lead = {"email": "new@example.com"}
+    instantly.post(f"{LEADS}/add", {"list_id": LIST_ID, "leads": [lead], "verify_leads_on_import": True})
+
+    [job] = instantly.get(f"/api/v2/background-jobs?entity_id={LIST_ID}&status=pending,in-progress").json["items"]
+
+    assert ("import-leads", LIST_ID) == (job["type"], job["entity_id"])
+    assert "new@example.com" in members(instantly)
+
+
 @pytest.mark.parametrize("end", ["failed", "cancelled"])
 def test_a_job_may_end_badly(instantly: Talk, end: str) -> None:
     """

@@ -127,12 +127,14 @@ def test_filters_of_leads(instantly: Talk) -> None:
     assert ["a@example.com"] == found(list_id=LIST_ID, ids=[ids["a@example.com"]])
     assert 2 == len(found(list_id=LIST_ID, excluded_ids=[ids["a@example.com"]]))
     assert ["a@example.com"] * 2 == found(contacts=["a@example.com"])
+    assert ["a@example.com"] * 2 == found(contacts=["A@Example.com"])
     assert ["a@example.com"] == found(search="ADA")
     assert ["a@example.com", "b@example.com", "c@example.com"] == found(distinct_contacts=True)
     assert [] == found(list_id=NOBODY) == found(in_campaign=True)
     assert 4 == len(found(in_list=True))
     assert instantly.post(f"{LEADS}/list", {"filter": "FILTER_VAL_ACTIVE"}).status == 400
     assert instantly.post(f"{LEADS}/list", {"limit": 101}).status == 400
+    assert instantly.post(f"{LEADS}/list", {"contacts": ["a@example.com", "ä@example.com"]}).status == 400
 
 
 def test_merged_leads_are_one(instantly: Talk) -> None:

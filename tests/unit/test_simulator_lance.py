@@ -80,6 +80,16 @@ def test_get_and_patch_answer_with_whole_members(lance: Talk, path: str, word: s
         assert word == "companies" or all("company" in person for person in reply.json[word])
 
 
+def test_whole_members_may_be_left_out(lance: Talk) -> None:
+    """
+    For lists of so many members that nobody would answer with all of them.
+    """
+    lance.switch(hydrates=False)
+
+    for reply in (lance.get(PATH), lance.patch(PATH, {"name": "New"})):
+        assert reply.json.keys() == FIELDS
+
+
 def test_arrays_replace_what_is_stored(lance: Talk) -> None:
     """
     Not merged: what is not sent is gone. A name alone leaves them be.
@@ -292,3 +302,17 @@ def test_leads_by_list_leaves_out_the_nameless(lance: Talk) -> None:
     lance.switch(nameless_share=1)
     assert [] == lance.get(leads).json
     assert {None} == {person["company"]["name"] for person in lance.get(PATH).json["persons"]}
+
+
+@pytest.mark.parametrize(("after", "shown"), [("GET", False), ("PATCH", True)])
+def test_another_program_may_edit_after_a_call(lance: Talk, *, after: str, shown: bool) -> None:
+    """
+    After a read, which then is old; after a write, whose answer then shows it. Every time.
+    """
+    lance.switch(rival_after=after, rival_adds=["lead_9"], rival_removes=["lead_1"])
+    method = {"GET": lance.get(PATH), "PATCH": lance.patch(PATH, {"name": "New"})}[after]
+
+    assert shown == ("lead_9" in method.json["personIds"])
+
+    lance.switch(rival_adds=[], rival_removes=[])
+    assert ["lead_2", "lead_9"] == lance.get(PATH).json["personIds"]

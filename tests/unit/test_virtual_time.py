@@ -7,7 +7,6 @@ from datetime import timedelta
 from models.lead_list import Copy, Field, LeadList, Seen, Stamp, Standing, Wanted
 from models.observation import Shown
 from tests.support.heart import BOTH, remote_rules
-from tests.support.virtual_time import START, VirtualLoop, run_virtually
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.limits.base import Window
@@ -15,6 +14,7 @@ from worker.limits.memory import MemoryBudget
 from worker.limits.throttle import Throttle
 from worker.ports import Tx
 from worker.remotes.memory import MemoryConnector
+from worker.simulation.clock import START, VirtualLoop, run_virtually
 from worker.store.memory import MemoryStore
 from worker.sync.push import Door, Pushed, push
 

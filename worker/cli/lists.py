@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,7 +13,9 @@ from worker.cli.render import NOTHING, cell, cut, line, show, table, words
 if TYPE_CHECKING:
     from worker.documents.lists import CopyLine, ListLine, PageDocument
     from worker.documents.show import AttemptDocument, ChangeDocument, CopyDocument, ShowDocument, Some
+    from worker.store.member_views import Excluded
 
+Order = Literal["number", "name", "standing", "age"]
 Limit = Annotated[int, typer.Option(min=1, max=10_000, help="Rows on one page.")]
 After = Annotated[str | None, typer.Option(help="The cursor that the page before ended with.")]
 
@@ -28,6 +31,7 @@ def lists(
     due: Annotated[bool, typer.Option("--due", help="Those with a copy that is due.")] = False,
     parked: Annotated[bool, typer.Option("--parked", help="Those with a parked copy.")] = False,
     conflict: Annotated[bool, typer.Option("--conflict", help="Those with a copy in conflict.")] = False,
+    sort: Annotated[Order, typer.Option(help="standing: the most urgent first; age: the oldest first.")] = "number",
     limit: Limit = 50,
     after: After = None,
     json: Json = False,
@@ -37,11 +41,12 @@ def lists(
     from worker.cli.opening import at_desk
     from worker.documents.lists import is_braked
     from worker.documents.lists import lists as ask
+    from worker.store.list_views import Sort
 
     asked = ((due, Standing.DUE), (parked, Standing.PARKED), (conflict, Standing.CONFLICT))
     standings = [standing for chosen, standing in asked if chosen]
     with at_desk() as desk:
-        page = desk.runtime.run(ask(desk.runtime, desk.views, standings, limit=limit, after=after))
+        page = desk.runtime.run(ask(desk.runtime, desk.views, standings, limit=limit, after=after, sort=Sort(sort)))
     urgent = any(one.standing in (Standing.PARKED, Standing.CONFLICT) or is_braked(one) for one in page.items)
     show(page, _lists_text, json=json, look=urgent)
 
@@ -65,7 +70,7 @@ def show_list(
 def next_page(cursor: str | None) -> None:
     """Say how to see more."""
     if cursor is not None:
-        line(f"more: add --after {cursor}")
+        line(f"more: add --after {shlex.quote(cursor)}")
 
 
 def _lists_text(page: PageDocument[ListLine]) -> None:
@@ -159,11 +164,21 @@ def _about(copy: CopyDocument) -> list[str]:
         told.append(f"would send {', '.join(sent)}")
     elif copy.members_missing and copy.members_missing.count:
         told.append(f"lacks members: {_some(copy.members_missing)}")
+    if copy.members_excluded and copy.members_excluded.count:
+        told += _excluded(copy.members_excluded)
     if copy.due_at:
         failed = f", after {copy.tries} failed calls" if copy.tries else ""
         told.append(f"due at {cell(copy.due_at)}{failed}")
     if copy.cause:
         told.append(f"{copy.cause}; next: {copy.next_step}")
+    return told
+
+
+def _excluded(found: Excluded) -> list[str]:
+    told = [f"members that are wanted and that it cannot be told of: {found.count}"]
+    for why, count in found.reasons.items():
+        first = [key for key, reason in found.first.items() if reason == why]
+        told.append(f"    {_some_of(count, first)}: {why}" if first else f"    {count}: {why}")
     return told
 
 
@@ -173,8 +188,12 @@ def _moves(copy: CopyDocument) -> list[tuple[str, Some]]:
 
 
 def _some(some: Some) -> str:
-    more = some.count - len(some.first)
-    return f"{some.count} ({', '.join(some.first)}{f' and {more} more' if more else ''})"
+    return _some_of(some.count, some.first)
+
+
+def _some_of(count: int, first: list[str]) -> str:
+    more = count - len(first)
+    return f"{count} ({', '.join(first)}{f' and {more} more' if more else ''})"
 
 
 def _past(one: ChangeDocument | AttemptDocument) -> list[object]:

@@ -7,20 +7,25 @@ import sys
 import typer
 
 from worker.cli import (
+    alerts,
     audit,
     conflicts,
     demo,
     doctor,
+    export,
     health,
     lists,
+    members,
     operate,
     parked,
     plan,
     processes,
     rejects,
     scans,
+    simulate,
     status,
     system,
+    top,
 )
 from worker.cli.output import Exit, say
 from worker.errors import LeadsyncError, UsageError
@@ -32,7 +37,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    add_completion=False,
 )
 
 for module in (
@@ -40,16 +44,21 @@ for module in (
     processes,
     system,
     status,
+    top,
     lists,
+    members,
     operate,
     plan,
     parked,
     conflicts,
     rejects,
     scans,
+    alerts,
     audit,
+    export,
     doctor,
     health,
+    simulate,
 ):
     module.register(app)
 

@@ -29,9 +29,13 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 
 def document(contents: Any) -> None:
     """Print one JSON document."""
-    text = orjson.dumps(contents, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-    sys.stdout.buffer.write(_UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode())
+    sys.stdout.buffer.write(harmless(orjson.dumps(contents, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)))
     sys.stdout.flush()
+
+
+def harmless(json: bytes) -> bytes:
+    """The same JSON without characters that a terminal would obey."""
+    return _UNESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", json.decode()).encode()
 
 
 def say(line: str) -> None:

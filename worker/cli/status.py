@@ -38,8 +38,8 @@ def _text(found: StatusDocument) -> None:
     line()
     remotes = found.remotes.items()
     table(
-        ["", "state", "rate budget", "last complete scan"],
-        [[name, one.state, _budget(one.budget), one.last_complete_scan] for name, one in remotes],
+        ["", "state", "rate budget", "last complete scan", "excluded members"],
+        [[name, one.state, _budget(one.budget), one.last_complete_scan, one.excluded_members] for name, one in remotes],
     )
     line()
     reasons = ", ".join(f"{count} {reason}" for reason, count in found.due_by_reason.items())

@@ -83,7 +83,11 @@ MISHAPS: Final = (
 
 def settings(urls: Mapping[str, str], data_dir: Path) -> str:
     """`leadsync.toml` of the demo: what a user would write, with shorter times so that the demo ends."""
-    remotes = {"crm": (100, ""), "instantly": (80, _owners()), "lance": (100, 'fields = { members = "both" }\n')}
+    remotes = {
+        "crm": (100, ""),
+        "instantly": (80, _owners()),
+        "lance": (100, 'fields = { members = "both" }\nmember_ids = "shared"\n'),
+    }
     return _TOP.format(data_dir=orjson.dumps(str(data_dir)).decode()) + "".join(
         _REMOTE.format(name=name, url=urls[name], token=SIM_TOKEN, limit=limit, minute=60 * limit) + more
         for name, (limit, more) in remotes.items()

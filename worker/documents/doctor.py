@@ -73,6 +73,7 @@ async def doctor(runtime: Runtime, database: Health, *, no_redis: str | None = N
     processes = await asyncio.to_thread(_processes, runtime)
     started = any(check.next_step or check.says != NONE_RUNS for check in processes)
     checks += [*processes, judge_numbers(await ask_numbers(runtime), started=started)]
+    checks.append(await asyncio.to_thread(_members, database))
     checks += await asyncio.gather(*(_remote(runtime, name) for name in sorted(runtime.settings.remotes)))
     return DoctorDocument(all(check.result is Result.OK for check in checks), checks)
 
@@ -242,6 +243,17 @@ def judge_numbers(found: NumbersDocument | Unknown, *, started: bool) -> Check:
     if started and found.age_s > STALE_S:
         return Check(what, Result.UNKNOWN, says, "upkeep looks every minute: see what worker and beat do")
     return Check(what, Result.OK, says)
+
+
+def _members(database: Health) -> Check:
+    """Nothing bad: what a remote does not know flows as soon as it is taught."""
+    try:
+        excluded = database.excluded()
+    except LeadsyncError:
+        return _unknown(["members"], "the database comes first")[0]
+    told = ", ".join(f"{count} on {remote}" for remote, count in excluded.items())
+    says = f"excluded where no id is known, or they were refused: {told}" if told else "none is excluded anywhere"
+    return Check("members", Result.OK, says)
 
 
 async def _remote(runtime: Runtime, name: str) -> Check:

@@ -29,7 +29,7 @@ _WAITS = {
     Waiting.READ_BACK: "read-back{until}: a write of unknown outcome is looked at first",
     Waiting.FIRST_READ: "a read: the list is looked at before anything is sent",
     Waiting.FIRST_SCAN: "the first scan: once complete, it tells what is on {remote} already",
-    Waiting.BRAKE: "a person: the brake holds it",
+    Waiting.BRAKE: "a person: the brake holds it; next: leadsync plan, then leadsync apply HASH",
     Waiting.REVIEW: "review: leadsync plan, then leadsync apply HASH",
     Waiting.IN_FLIGHT: "the call in flight",
 }
@@ -63,6 +63,8 @@ class Explained:
                 return f"conflict held: edited there and somewhere else; next: {resolve_step(self.copy, field)}"
             case Reason.BRAKE:
                 return f"held by the brake: {self._braked()}; next: {resolve_step(self.copy, field)}"
+            case Reason.EXCLUDED:
+                return f"not known there: {self._excluded()}; next: leadsync members list {self._name()} --excluded"
             case Reason.UNSEEN:
                 return f"not read yet{self._waits(Waiting.FIRST_READ)}"
             case Reason.READ_BACK:
@@ -86,8 +88,25 @@ class Explained:
     def _differs(self, field: Field) -> str:
         if self.waiting is Waiting.IN_FLIGHT and self._is_in_flight(field):
             return "differs; in flight: being sent at this moment"
+        if self.waiting is Waiting.BRAKE and self.planned.patch.add:
+            return f"differs; held by the brake: {self._enriching()}"
         begin = "to be created there" if self.copy.pending else "differs"
         return begin + self._waits(Waiting.TURN)
+
+    def _enriching(self) -> str:
+        """The other brake: what costs money waits for a person too, and then goes as it was shown."""
+        most, count = self.rules.enrich_at_once, len(self.planned.patch.add)
+        allowed = f"enrich_at_once lets {most} be added by themselves"
+        next_step = f"leadsync plan --remote {self.copy.remote}, then leadsync apply HASH"
+        return f"{count} members would be added to a list whose enrichment is on; {allowed}; next: {next_step}"
+
+    def _excluded(self) -> str:
+        count = self.copy.excluded
+        wanted = "1 member is wanted" if count == 1 else f"{count} members are wanted"
+        return f"{wanted} that {self.copy.remote} cannot be told of"
+
+    def _name(self) -> str:
+        return shlex.quote(f"{self.copy.remote}:{self.copy.remote_id}")
 
     def _is_in_flight(self, field: Field) -> bool:
         patch = self.copy.intent.patch if self.copy.intent else None

@@ -6,21 +6,18 @@ import asyncio
 import shlex
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from models.lead_list import Standing, Waiting
 from worker.documents.remotes import Brakes, ask_budgets
 from worker.errors import UsageError
-from worker.store.list_views import ANY_LIST, ListFilter
+from worker.store.list_views import ANY_LIST, MOST_URGENT_FIRST, START, ListFilter, Place, Sort
 from worker.store.views import Listed, ListedCopy, ParkedCopy, ParkedFilter, RejectedEntry, Views
 from worker.wiring import Runtime
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-#: From calm to urgent: a list stands where its most urgent copy stands.
-_URGENCY = (Standing.IN_SYNC, Standing.EXCLUDED, Standing.DUE, Standing.CONFLICT, Standing.PARKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +75,16 @@ async def lists(
     limit: int,
     after: str | None,
     which: ListFilter = ANY_LIST,
+    sort: Sort = Sort.NUMBER,
 ) -> PageDocument[ListLine]:
     """Lead lists; with `standings`, those with a copy that stands so."""
-    start = cursor_number(after)
+    start = _place(after, sort)
     budgets = await ask_budgets(runtime)
     listed, states = await asyncio.to_thread(
-        views.look, lambda view: (view.lists(standings, limit, start, which), view.remote_states())
+        views.look, lambda view: (view.lists(standings, limit, start, which, sort), view.remote_states())
     )
     brakes = Brakes(frozenset(runtime.settings.remotes), states, budgets)
-    return as_page(listed, limit, lambda one: _line(one, brakes), lambda one: str(one.id))
+    return as_page(listed, limit, lambda one: _line(one, brakes), lambda one: _cursor(one.place))
 
 
 async def parked(views: Views, which: ParkedFilter, *, limit: int, after: str | None) -> PageDocument[ParkedLine]:
@@ -108,7 +106,7 @@ async def rejects(views: Views, *, limit: int, after: str | None) -> PageDocumen
 
 def overall(standings: Collection[Standing]) -> Standing:
     """Where a list stands as a whole."""
-    return max(standings, key=_URGENCY.index, default=Standing.IN_SYNC)
+    return min(standings, key=MOST_URGENT_FIRST.index, default=Standing.IN_SYNC)
 
 
 def is_braked(one: ListLine) -> bool:
@@ -169,6 +167,29 @@ def cursor_number(cursor: str | None) -> int:
     if not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
         raise _bad_cursor(cursor)
     return int(cursor)
+
+
+def _cursor(place: Place) -> str:
+    return str(place.number) if place.key is None else f"{place.number}:{place.key}"
+
+
+def _place(cursor: str | None, sort: Sort) -> Place:
+    """The way back. A cursor of another order is none of this one."""
+    if cursor is None:
+        return START
+    number, colon, key = cursor.partition(":")
+    place = Place(cursor_number(number), key if colon else None)
+    try:
+        match sort:
+            case Sort.AGE if colon:
+                datetime.fromisoformat(key).astimezone(UTC)
+            case Sort.STANDING:
+                Standing(key)
+    except (ValueError, OverflowError):
+        raise _bad_cursor(cursor) from None
+    if "\0" in key or (colon and sort is Sort.NUMBER):
+        raise _bad_cursor(cursor)
+    return place
 
 
 def _bad_cursor(cursor: str | None) -> UsageError:

@@ -81,6 +81,8 @@ class Pace:
 
     def __init__(self) -> None:
         self._over: dict[datetime, Minute] = {}
+        #: From which minute on all rows have at least this number.
+        self._first: tuple[datetime, int] | None = None
 
     async def ask(self, views: Views, now: datetime | None = None) -> PaceDocument:
         """The last hour."""
@@ -88,7 +90,10 @@ class Pace:
         last = now.replace(second=0, microsecond=0)
         moments = [last - _MINUTE * back for back in reversed(range(MINUTES))]
         begin = next((at for at in moments if at not in self._over), last)
-        calls = await asyncio.to_thread(views.look, lambda view: view.pace.calls(begin, last + _MINUTE))
+        first = self._first[1] if self._first and self._first[0] <= begin else None
+        calls = await asyncio.to_thread(views.look, lambda view: view.pace.calls(begin, last + _MINUTE, first))
+        if calls:
+            self._first = begin, min(call.id for call in calls)
         fresh = _counted([at for at in moments if at >= begin], calls)
         known = {**self._over, **fresh}
         self._over = {at: known[at] for at in moments if at < now - _OVER}

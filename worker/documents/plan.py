@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from models.lead_list import Value, Waiting
 from models.plan import KeptPlan
@@ -15,6 +15,9 @@ from worker.documents.show import Some, few
 from worker.ports import RemoteState, Tx
 from worker.sync.apply import Applied, Fate, Offer, look
 from worker.wiring import Runtime
+
+#: Lists that a page, or one answer of the API, looks at: they should not take a minute.
+PLAN_PATIENCE: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,8 +103,10 @@ class ApplyDocument:
         return [one for one in self.items if one.fate is fate]
 
 
-async def plan(runtime: Runtime, *, remote: str | None, limit: int | None, after: str | None) -> PlanDocument:
-    """Look at everything that is due, and keep the plan under its hash."""
+async def plan(
+    runtime: Runtime, *, remote: str | None, limit: int | None, after: str | None, patience: int | None = None
+) -> PlanDocument:
+    """Look at what is due, and keep the plan under its hash. It may be empty, and others follow: see `look`."""
     start, rules, store = cursor_number(after), runtime.registry.rules, runtime.store
 
     def states(tx: Tx) -> dict[str, RemoteState]:
@@ -113,7 +118,7 @@ async def plan(runtime: Runtime, *, remote: str | None, limit: int | None, after
     def tell(offer: Offer) -> None:
         lines.append(_line(offer, brakes))
 
-    looked = await look(store, rules, tell, remote=remote, limit=limit, after=start)
+    looked = await look(store, rules, tell, remote=remote, limit=limit, after=start, patience=patience)
     following = None if looked.next is None else str(looked.next)
     if looked.plan is None:
         return PlanDocument(hash=None, made_at=None, items=[], next=following)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -18,7 +18,8 @@ from worker.engine import members
 from worker.engine.plan import plan
 from worker.engine.rules import RemoteRules
 from worker.ports import RemoteKey, Tx
-from worker.store.views import MemberCounts, Past, Views
+from worker.store.member_views import Excluded
+from worker.store.views import MemberCounts, Past, View, Views
 from worker.sync.operate import not_known
 from worker.wiring import Runtime
 
@@ -74,6 +75,8 @@ class CopyDocument:
     #: What its members lack and have too much; null where members are not written.
     members_missing: Some | None
     members_surplus: Some | None
+    #: Wanted members that it cannot be told of, and why; null where members are not written.
+    members_excluded: Excluded | None
     #: Fields in a held conflict, with what this remote showed.
     held: dict[str, Value]
     cause: str | None
@@ -130,7 +133,8 @@ class ShowDocument:
     def needs_a_person(self) -> bool:
         """One of its copies is parked or in conflict, or the brake holds it."""
         copies = self.copies.values()
-        return any(copy.standing in (Standing.PARKED, Standing.CONFLICT) or copy.held for copy in copies)
+        waits = any(copy.waiting is Waiting.BRAKE for copy in copies)
+        return waits or any(one.standing in (Standing.PARKED, Standing.CONFLICT) or one.held for one in copies)
 
 
 async def show(runtime: Runtime, views: Views, key: RemoteKey, *, history: int) -> ShowDocument:
@@ -150,7 +154,7 @@ async def show(runtime: Runtime, views: Views, key: RemoteKey, *, history: int) 
         views.look,
         lambda view: (
             view.remote_states(),
-            view.members(lead_list.id, remotes),
+            _counted(view, lead_list.id, remotes),
             view.history(lead_list.id, history),
         ),
     )
@@ -170,6 +174,10 @@ async def show(runtime: Runtime, views: Views, key: RemoteKey, *, history: int) 
         copies={name: _copy(lead_list, copy, rules.get(name), counts, brakes, now) for name, copy in copies.items()},
         history=[_past(one) for one in past],
     )
+
+
+def _counted(view: View, number: int, remotes: list[str]) -> MemberCounts:
+    return replace(view.members(number, remotes), excluded=view.people.excluded(number, remotes, SOME_MEMBERS))
 
 
 def _copy(
@@ -201,6 +209,7 @@ def _copy(
         would_send=_would_send(planned.patch) if planned and planned.patch else None,
         members_missing=some(missing),
         members_surplus=some(surplus),
+        members_excluded=counts.excluded.get(copy.remote, Excluded()) if writes_members else None,
         held=_held(copy, planned),
         cause=cause,
         next_step=next_step,

@@ -24,7 +24,7 @@ from worker.documents.remotes import (
     budget_document,
 )
 from worker.documents.scans import HeldScan, held_scan
-from worker.store.views import Group, Views
+from worker.store.views import Group, Tally, Views
 from worker.sync.operate import BY_A_PERSON
 from worker.wiring import Runtime
 
@@ -68,6 +68,8 @@ class RemoteDocument:
     last_complete_scan: datetime | None
     #: A scan that waits for a person; null when there is none.
     held_scan: HeldScan | None
+    #: Members of its lists that are wanted and that it cannot be told of; one that is on two lists counts twice.
+    excluded_members: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +97,16 @@ class StatusDocument:
         return away or lost or wrong or held or self.copies.parked + braked + self.copies.conflict > 0
 
 
-async def status(runtime: Runtime, views: Views) -> StatusDocument:
-    """Ask database and Redis. Raises when the database cannot be asked."""
+async def status(runtime: Runtime, views: Views, counted: Tally | None = None) -> StatusDocument:
+    """Ask database and Redis; `counted` by somebody else a moment ago. Raises when the database cannot be asked."""
     budgets, stream, numbers = await asyncio.gather(ask_budgets(runtime), ask_stream(runtime), ask_numbers(runtime))
     tally, states, scans = await asyncio.to_thread(
         views.look,
-        lambda view: (view.tally(), view.remote_states(), Scans(view.scans.last_complete(), view.scans.held())),
+        lambda view: (
+            counted or view.tally(),
+            view.remote_states(),
+            Scans(view.scans.last_complete(), view.scans.held()),
+        ),
     )
     brakes = Brakes(frozenset(runtime.settings.remotes), states, budgets)
     names = sorted(brakes.configured | {group.remote for group in tally.groups})
@@ -134,6 +140,7 @@ def _remote(name: str, groups: list[Group], brakes: Brakes, scans: Scans) -> Rem
         copies=_counts(groups),
         last_complete_scan=scans.last_complete.get(name),
         held_scan=held_scan(scans.held.get(name)),
+        excluded_members=sum(group.excluded for group in groups),
     )
 
 

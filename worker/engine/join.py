@@ -23,7 +23,7 @@ def join(kept: LeadList, other: LeadList, rules: Rules) -> Observed:
     Nothing is removed by it: members become a union. Both must hold all their members. Raises `CannotJoin`.
     """
     for remote in kept.copies.keys() & other.copies.keys():
-        kept, other = without_pending(kept, remote), without_pending(other, remote)
+        kept, other = _one_pending(kept, other, remote)
     for remote in kept.copies.keys() & other.copies.keys():
         raise CannotJoin(
             f"both lists have a copy on {remote} ({kept.copies[remote].remote_id} and "
@@ -58,6 +58,16 @@ def join(kept: LeadList, other: LeadList, rules: Rules) -> Observed:
     )
 
 
+def _one_pending(kept: LeadList, other: LeadList, remote: str) -> tuple[LeadList, LeadList]:
+    """Both have a copy there. A list that exists makes one needless that is to be created; of two that are to be, the
+    one stays whose create may have been answered by nobody, or it would be made twice.
+    """
+    ours, theirs = kept.copies[remote], other.copies[remote]
+    if ours.pending and (not theirs.pending or (theirs.abandoned and not ours.abandoned)):
+        return without_pending(kept, remote), other
+    return kept, without_pending(other, remote)
+
+
 def _wins(theirs: Wanted, ours: Wanted, rules: Rules) -> bool:
     return by_authority(ours, theirs.origin, rules) is Winner.COPY
 
@@ -65,6 +75,16 @@ def _wins(theirs: Wanted, ours: Wanted, rules: Rules) -> bool:
 def _members(kept: Mapping[str, Member], other: Mapping[str, Member]) -> dict[str, Member]:
     union = dict(kept)
     for name, theirs in other.items():
-        ours = kept.get(name, Member(wanted=False))
-        union[name] = Member(ours.wanted or theirs.wanted, {**ours.seen, **theirs.seen})
+        union[name] = union_of(kept.get(name, Member(wanted=False)), theirs)
     return union
+
+
+def union_of(ours: Member, theirs: Member) -> Member:
+    """One member out of two that are the same one: wanted where either is, shown where either is."""
+    seen = {**ours.seen, **theirs.seen}
+    for remote in ours.seen.keys() & theirs.seen.keys():
+        one, other = ours.seen[remote], theirs.seen[remote]
+        newer = other if one.stamp.older_than(other.stamp) else one
+        seen[remote] = replace(newer, present=one.present or other.present)
+    excluded = {**ours.excluded, **theirs.excluded}
+    return Member(ours.wanted or theirs.wanted, seen, ours.differs or theirs.differs, excluded)

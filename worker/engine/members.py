@@ -7,10 +7,10 @@ last-seen state nothing is ever removed: a join is a union.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from models.lead_list import Member, Presence, Seen, Stamp
-from models.observation import MembersSeen, Observation
+from models.lead_list import Member, Presence, Replaced, Seen, Stamp
+from models.observation import Evidence, MembersSeen, Observation
 from models.patch import Patch
 
 
@@ -21,6 +21,28 @@ class Merged:
     members: Mapping[str, Member]
     gained: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
+    #: Some news was left out: the membership is to be read.
+    doubtful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """Our own writes of the membership there, as far as news may speak of them."""
+
+    #: What those in flight, or given up, add and remove.
+    patch: Patch = field(default_factory=Patch)
+    #: The last one that wrote the whole membership anew.
+    replaced: Replaced | None = None
+    #: One that writes the whole is under way, or may be: that somebody is gone may be its doing.
+    replacing: bool = False
+
+    def brings(self, name: str, *, present: bool) -> bool:
+        """Whether that is our own doing."""
+        return name in (self.patch.add if present else self.patch.remove)
+
+
+#: No write of ours that news could speak of.
+NOTHING = Ours()
 
 
 def merge(
@@ -30,26 +52,69 @@ def merge(
     shown: MembersSeen,
     *,
     takes: bool,
-    ours: Patch | None = None,
+    ours: Ours = NOTHING,
 ) -> Merged:
     """Take news about membership in. `known` must hold every element named, and for a whole set all of them.
 
     `floor` is when the whole set was last seen there: news about an element that is older than its own row,
     or older than the floor where it has none, is late and ignored. With `takes` false the copy is noted but
-    wanted stays; the same goes for what writes of `ours`, in flight or given up, would have done there.
+    wanted stays; the same goes for what is `ours`. What a write of ours replaced is no longer there, but it was a
+    person's edit all the same.
     """
-    after, gained, lost = dict(known), set[str](), set[str]()
+    after, gained, lost, doubtful = dict(known), set[str](), set[str](), False
+    undone, echo = is_undone(ours.replaced, seen), is_echo(ours.replaced, seen)
     for name, present in _news(known, seen.remote, shown):
         member = known.get(name)
         last = member.seen.get(seen.remote) if member else None
-        if _overtaken(last, floor, seen.stamp):
+        if _overtaken(_theirs(last, ours.replaced if undone else None), None if undone else floor, seen.stamp):
             continue
-        theirs = takes and not _is_ours(ours, name, present=present)
-        moved = _step(member or Member(False), seen.remote, last, Presence(present, seen.stamp), shown, takes=theirs)
-        after[name] = moved
+        own = echo or ours.brings(name, present=present)
+        if ours.replacing and not (present or own) and seen.evidence is Evidence.EVENT:
+            doubtful = True
+            continue
+        now = Presence(present, seen.stamp)
+        moved = _step(member or Member(False), seen.remote, last, now, shown, takes=takes and not own)
+        after[name] = _as_replaced(moved, seen.remote, last, ours.replaced) if undone and ours.replaced else moved
         if moved.wanted != (member is not None and member.wanted):
             (gained if moved.wanted else lost).add(name)
-    return Merged(after, frozenset(gained), frozenset(lost))
+    return Merged(after, frozenset(gained), frozenset(lost), doubtful)
+
+
+def is_undone(replaced: Replaced | None, seen: Observation) -> bool:
+    """The news is of the moment between our reading the whole membership and our writing it anew: that overwrote it."""
+    if replaced is None or seen.evidence is not Evidence.EVENT:
+        return False
+    return replaced.read < seen.stamp.time < replaced.landed
+
+
+def is_echo(replaced: Replaced | None, seen: Observation) -> bool:
+    """The news is of our own writing of the whole membership, whatever it says of others' members."""
+    return replaced is not None and seen.evidence is Evidence.EVENT and seen.stamp.time == replaced.landed
+
+
+def undo(members: Mapping[str, Member], remote: str, read: Mapping[str, bool], replaced: Replaced) -> dict[str, Member]:
+    """What others changed there while we wrote the whole membership anew, and what news told of before our write was
+    answered: on the remote it is as it was when we had `read` it. What they want stays wanted.
+    """
+    after = dict(members)
+    for name, member in members.items():
+        last = member.seen.get(remote)
+        if last is not None and replaced.read < last.stamp.time < replaced.landed:
+            there = Presence(read.get(name, False), Stamp(replaced.landed))
+            after[name] = replace(member, seen={**member.seen, remote: there})
+    return after
+
+
+def _theirs(last: Presence | None, replaced: Replaced | None) -> Presence | None:
+    """What was last seen of an element, unless that was only what our own write made of it."""
+    if last is not None and replaced is not None and last.stamp.time == replaced.landed:
+        return None
+    return last
+
+
+def _as_replaced(member: Member, remote: str, last: Presence | None, replaced: Replaced) -> Member:
+    there = Presence(last is not None and last.present, Stamp(replaced.landed))
+    return replace(member, seen={**member.seen, remote: there})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +142,29 @@ def braked(
         wanted = sum(member.wanted for member in known.values())
         stopped = merged.lost if held or brake(len(merged.lost), wanted) else frozenset[str]()
         kept = {name: replace(merged.members[name], wanted=True) for name in stopped}
-        return Braked({**merged.members, **kept}, merged.gained, merged.lost - stopped, stopped)
+        return Braked({**merged.members, **kept}, merged.gained, merged.lost - stopped, stopped=stopped)
     shown = {name for name, member in merged.members.items() if member.shown_by(remote)}
     surplus = frozenset(
         name for name in shown if not merged.members[name].wanted and not _was_shown(known.get(name), remote)
     )
     stopped = surplus if held or brake(len(surplus), len(shown)) else frozenset()
-    return Braked(merged.members, merged.gained, merged.lost, stopped)
+    return Braked(merged.members, merged.gained, merged.lost, stopped=stopped)
 
 
 def _was_shown(member: Member | None, remote: str) -> bool:
     return member is not None and member.shown_by(remote)
 
 
+def reachable(member: Member, remote: str) -> bool:
+    """Whether the remote can be told of it."""
+    return not (member.wanted and remote in member.excluded)
+
+
 def difference(members: Mapping[str, Member], remote: str) -> tuple[frozenset[str], frozenset[str]]:
-    """What must be added to, and removed from, `remote` to show what is wanted."""
-    differing = [(name, m.wanted) for name, m in members.items() if m.wanted != m.shown_by(remote)]
+    """What must be added to, and removed from, `remote` to show what is wanted, as far as it can be told."""
+    differing = [
+        (name, m.wanted) for name, m in members.items() if m.wanted != m.shown_by(remote) and reachable(m, remote)
+    ]
     add = frozenset(name for name, wanted in differing if wanted)
     return add, frozenset(name for name, wanted in differing if not wanted)
 
@@ -101,13 +173,10 @@ def _news(known: Mapping[str, Member], remote: str, shown: MembersSeen) -> Itera
     """Every element the news speaks of. A whole set also speaks of what it leaves out, where that was seen before."""
     for name in sorted(shown.added):
         yield name, True
-    absent = [n for n, m in known.items() if remote in m.seen and n not in shown.added] if shown.whole else ()
+    tells_all = shown.whole and not shown.rest_as_known
+    absent = [n for n, m in known.items() if remote in m.seen and n not in shown.added] if tells_all else ()
     for name in sorted(shown.removed.union(absent)):
         yield name, False
-
-
-def _is_ours(ours: Patch | None, name: str, *, present: bool) -> bool:
-    return ours is not None and name in (ours.add if present else ours.remove)
 
 
 def _overtaken(last: Presence | None, floor: Seen | None, stamp: Stamp) -> bool:

@@ -67,7 +67,11 @@ def without(lead_list: LeadList, remote: str) -> LeadList:
     members must be loaded. A list that is nowhere any more is created nowhere.
     """
     members = {
-        name: replace(member, seen={on: shown for on, shown in member.seen.items() if on != remote})
+        name: replace(
+            member,
+            seen={on: shown for on, shown in member.seen.items() if on != remote},
+            excluded={on: why for on, why in member.excluded.items() if on != remote},
+        )
         for name, member in lead_list.members.items()
     }
     copies = {on: other for on, other in lead_list.copies.items() if on != remote}

@@ -20,11 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Seen, Stamp, Value, Wanted
+from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Seen, Stamp, Tally, Value, Wanted
 from models.ledger import Change, ChangeKind
 from models.observation import Evidence, MembersSeen, Observation
 from models.patch import Patch
-from worker.engine import conflict, members
+from worker.engine import conflict, members, tally
 from worker.engine.conflict import Winner
 from worker.engine.members import Braked
 from worker.engine.rules import NoMapping, RemoteRules, Rules
@@ -229,21 +229,34 @@ def _observe_members(lead_list: LeadList, copy: Copy, seen: Observation, shown: 
     before, known = copy.seen.get(Field.MEMBERS), lead_list.members
     if not direction.used:
         return _Step(copy, members=known)
-    ours = _members_arriving(copy, seen)
+    replaces = rules.remotes[copy.remote].replaces_members
+    ours = _members_ours(copy, seen, replaces=replaces)
     merged = members.merge(known, before, seen, shown, takes=direction.takes, ours=ours)
-    if shown.whole:
+    if merged.doubtful:
+        copy = replace(copy, look=True)
+    undone = members.is_undone(copy.replaced, seen)
+    if shown.whole and not undone:
         match news(before, seen.stamp):
             case News.LATE:
                 return _Step(copy, members=known)
             case News.SAME if seen.evidence is Evidence.EVENT:
                 # Elements that have newer news of their own do not contradict it.
                 return _Step(copy if merged.members == known else replace(copy, look=True), members=known)
-        copy = replace(copy, seen={**copy.seen, Field.MEMBERS: Seen(None, seen.stamp)})
+        whole = {**copy.seen, Field.MEMBERS: Seen(None, seen.stamp)}
+        copy = replace(copy, seen=whole, tally=copy.tally or _shown_before(known, copy.remote), look_members=False)
+    if copy.tally is not None:
+        counted = tally.moved(copy.tally, copy.remote, known, merged.members)
+        copy = replace(copy, tally=tally.counted(counted, seen.rows))
     held = Field.MEMBERS in copy.held
     braked = members.braked(known, merged, copy.remote, takes=direction.takes, held=held, brake=rules.too_many)
     if braked.stopped:
         copy = replace(copy, held={**copy.held, Field.MEMBERS: Seen(None, seen.stamp)})
     return _Step(copy, _members_changes(braked, seen), members=braked.members)
+
+
+def _shown_before(known: Mapping[str, Member], remote: str) -> Tally:
+    """Of what was told of it piece by piece, before its whole membership was seen."""
+    return tally.tally_of(key for key, member in known.items() if member.shown_by(remote))
 
 
 def _members_changes(braked: Braked, seen: Observation) -> tuple[Change, ...]:
@@ -285,12 +298,13 @@ def _shows(copy: Copy, name: Field, written: Value, value: Value, rules: RemoteR
         return alike(written, value)
 
 
-def _members_arriving(copy: Copy, seen: Observation) -> Patch:
-    """What our writes, in flight or given up, add and remove there."""
+def _members_ours(copy: Copy, seen: Observation, *, replaces: bool) -> members.Ours:
+    """What our writes, in flight or given up, add and remove there; and the last one that wrote all anew."""
     sent, given_up = copy.intent.patch if copy.intent else Patch(), _arriving(copy, Field.MEMBERS, seen)
-    if given_up is None:
-        return sent
-    return Patch({}, sent.add | given_up.add, sent.remove | given_up.remove)
+    replacing = replaces and bool(sent.add or sent.remove or Field.MEMBERS in copy.abandoned)
+    if given_up is not None:
+        sent = Patch({}, sent.add | given_up.add, sent.remove | given_up.remove)
+    return members.Ours(sent, copy.replaced, replacing)
 
 
 def _arriving(copy: Copy, name: Field, seen: Observation) -> Abandoned | None:

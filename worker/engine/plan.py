@@ -20,7 +20,7 @@ from worker.engine.observe import as_shown
 from worker.engine.rules import FEW, Direction, NoMapping, RemoteRules, Rules
 
 #: Reasons that keep a difference from ever being sent without a person or a setting.
-_EXCLUDING = frozenset({Reason.NO_MAPPING})
+_EXCLUDING = frozenset({Reason.NO_MAPPING, Reason.EXCLUDED})
 
 #: Nothing is left to be held there, however that came about: it shows what is wanted, or may be told.
 _SETTLED = frozenset({Reason.EQUAL, Reason.EQUAL_AS_SHOWN, Reason.DIFFERS})
@@ -61,10 +61,12 @@ def _mark_differing(lead_list: LeadList, rules: Rules) -> Mapping[str, Member]:
         for name, copy in lead_list.copies.items()
         if name in rules.remotes and _is_compared(copy, Field.MEMBERS, rules.remotes[name])
     ]
-    return {
-        name: replace(member, differs=any(member.wanted != member.shown_by(remote) for remote in compared))
-        for name, member in lead_list.members.items()
-    }
+    return {name: _marked(member, compared) for name, member in lead_list.members.items()}
+
+
+def _marked(member: Member, compared: Iterable[str]) -> Member:
+    differs = any(member.wanted != member.shown_by(on) and members.reachable(member, on) for on in compared)
+    return member if differs == member.differs else replace(member, differs=differs)
 
 
 def _restand(lead_list: LeadList, copy: Copy, rules: Rules, now: datetime) -> Copy:
@@ -118,7 +120,20 @@ def offered(lead_list: LeadList, copy: Copy, rules: RemoteRules, now: datetime) 
 
 def let_through(copy: Copy, patch: Patch, rules: RemoteRules) -> bool:
     """Whether the patch may be sent as far as people are concerned. A part of what they saw may not."""
-    return not rules.review or copy.approved == signature(copy, patch)
+    return not asks_first(copy, patch, rules) or copy.approved == signature(copy, patch)
+
+
+def asks_first(copy: Copy, patch: Patch, rules: RemoteRules) -> bool:
+    """A person must have seen the patch: all are to be seen, or this one costs money."""
+    return rules.review or _enriches_many(copy, patch, rules)
+
+
+def _enriches_many(copy: Copy, patch: Patch, rules: RemoteRules) -> bool:
+    """It adds many members to a list on which each may start paid work (docs/remotes: Instantly's enrichment)."""
+    if rules.enrich_at_once is None or len(patch.add) <= rules.enrich_at_once:
+        return False
+    seen = copy.seen.get(Field.ENRICHMENT)
+    return patch.fields.get(Field.ENRICHMENT, seen and seen.value) is True
 
 
 def _due(copy: Copy, planned: CopyPlan, rules: RemoteRules, now: datetime) -> Copy:
@@ -130,7 +145,9 @@ def _due(copy: Copy, planned: CopyPlan, rules: RemoteRules, now: datetime) -> Co
         due_at, waiting = now, Waiting.TURN
     if copy.look:
         waiting = waiting if waiting in (Waiting.BACKOFF, Waiting.READ_BACK) else Waiting.FIRST_READ
-    elif planned.not_before is not None and not (planned.patch and let_through(copy, planned.patch, rules)):
+    elif planned.not_before is not None and not (
+        planned.patch and copy.parked is None and let_through(copy, planned.patch, rules)
+    ):
         due_at, waiting = max(due_at, planned.not_before), Waiting.READ_BACK
     elif waiting in (Waiting.FIRST_READ, Waiting.READ_BACK):
         waiting, due_at = Waiting.TURN, min(due_at, now)
@@ -143,7 +160,9 @@ def _held_for_a_person(copy: Copy, planned: CopyPlan, rules: RemoteRules) -> Wai
         return None
     if not planned.patch:
         return Waiting.BRAKE if Reason.BRAKE in planned.reasons.values() else None
-    return None if let_through(copy, planned.patch, rules) else Waiting.REVIEW
+    if let_through(copy, planned.patch, rules):
+        return None
+    return Waiting.REVIEW if rules.review else Waiting.BRAKE
 
 
 def _rest(copy: Copy, standing: Standing, *, since: datetime | None) -> Copy:
@@ -189,7 +208,7 @@ def _members_reason(
     if not takes and not add and not _is_shown_elsewhere(lead_list, copy):
         return Reason.NOTHING_WANTED
     if not (add or remove or late):
-        return Reason.EQUAL
+        return Reason.EXCLUDED if copy.excluded else Reason.EQUAL
     # Where edits do not count, the rest may go once it is only a few.
     if (add or remove) and Field.MEMBERS in copy.held and (takes or len(remove) > FEW):
         return Reason.BRAKE
@@ -242,10 +261,24 @@ def _standing(copy: Copy, patch: Patch, reasons: dict[Field, Reason]) -> Standin
     said: Iterable[Reason] = reasons.values()
     # A call in flight is settled by its answer, or looked at when its lease ends: never forgotten as in sync.
     if patch or copy.look or copy.intent is not None or not _WAITING.isdisjoint(said):
-        return Standing.DUE if copy.parked is None else Standing.PARKED
+        return Standing.PARKED if _stays_parked(copy, said) else Standing.DUE
     if Reason.CONFLICT in said:
         return Standing.CONFLICT
     return Standing.EXCLUDED if _EXCLUDING.intersection(said) else Standing.IN_SYNC
+
+
+def _stays_parked(copy: Copy, said: Iterable[Reason]) -> bool:
+    """A person is waited for. One that failed to be told something can be read all the same, and may be told another
+    thing when that need not wait any longer.
+    """
+    if copy.parked is None:
+        return False
+    return copy.pending or not copy.parked.digest or not (copy.look or Reason.READ_BACK in said)
+
+
+def is_parked(lead_list: LeadList, copy: Copy, patch: Patch) -> bool:
+    """This very patch has failed, and waits for a person."""
+    return copy.parked is not None and tried(lead_list.kind, copy, patch) == copy.parked.digest
 
 
 def _is_another(lead_list: LeadList, copy: Copy, patch: Patch) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from models.lead_list import Field, Value
+from models.person import Naming
 
 #: Up to so many lists or members may go or change at once, whatever share they are.
 FEW = 10
@@ -79,6 +80,18 @@ class RemoteRules:
     #: Lists that it has no copy of are created there.
     creates: bool = False
     on_gone: OnGone = OnGone.HOLD
+    #: By what it knows members.
+    naming: Naming = Naming.KEY
+    #: Members are written as a whole: what others changed meanwhile is overwritten.
+    replaces_members: bool = False
+    #: So many members may be added and removed by one patch; None for any number.
+    members_at_once: int | None = None
+    #: Members are read by calls of their own.
+    members_apart: bool = False
+    #: Seconds after which members that are apart are read anew.
+    members_every_s: float = 86_400.0
+    #: More members than this are not added to a list whose enrichment is on before a person has seen it.
+    enrich_at_once: int | None = None
 
     def direction(self, field: Field) -> Direction:
         """A field that nobody configured does not exist there."""

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import math
 import time
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -71,14 +72,15 @@ class Throttle:
     async def take(self, lane: Lane, want: int = 1, *, patience_s: float | None = None) -> Grant:
         """Wait for one to `want` tickets; without `patience_s`, for as long as it takes.
 
-        As soon as it is clear that none can come in time, answers with none, why, and when to come back.
+        Whose patience ends first is served first. As soon as it is clear that none can come in time, answers with
+        none, why, and when to come back.
         Raises `RedisAway`. The tickets of a cancelled caller go back unused.
         """
         until = _NEVER if patience_s is None else self._now() + patience_s
         if self._refused[lane].ask_again_at > until:
             return self._refusal(lane)
         ask = _Ask(want=want, patience_until=until, answer=asyncio.get_running_loop().create_future())
-        self._asks[lane].append(ask)
+        self._put(lane, ask)
         self._wake()
         try:
             return await ask.answer
@@ -104,6 +106,10 @@ class Throttle:
     def _unsent(self, tickets: Sequence[str]) -> None:
         for ticket in tickets:
             self.give_back(Report(ticket=ticket, ending=Ending.UNSENT))
+
+    def _put(self, lane: Lane, ask: _Ask) -> None:
+        asks = self._asks[lane]
+        asks.insert(bisect_right(asks, ask.patience_until, key=lambda other: other.patience_until), ask)
 
     def _wake(self) -> None:
         self._news.set()
@@ -155,7 +161,7 @@ class Throttle:
             await self._reserve(Lane.SCAN, 0)
 
     def _share_out(self, lane: Lane, grant: Grant) -> None:
-        """First come, first served; then send away who will not wait long enough."""
+        """Serve them in their order; then send away who will not wait long enough."""
         left = grant.tickets
         self._refused[lane] = self._refusal_of(grant)
         for ask in self._waiting(lane):

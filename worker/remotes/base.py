@@ -15,7 +15,8 @@ from urllib.parse import quote
 from models.lead_list import Field, Kind, Value
 from models.observation import Shown
 from models.patch import Patch
-from worker.errors import LeadsyncError, Refused
+from models.person import Naming
+from worker.errors import LeadsyncError, Refused, Transient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +30,19 @@ class Request:
     body: Any = None
     #: True for a POST that changes nothing, such as Instantly's /leads/list.
     only_reads: bool = False
+    #: So many more follow at once: their places in the rate budget are taken before this one is sent.
+    follows: int = 0
+    #: Sent within so many seconds after the request before it was, or else `Late` is raised and nothing is sent.
+    within_s: float | None = None
 
     @property
     def writes(self) -> bool:
         """Whether a repeat could do harm."""
         return self.method != "GET" and not self.only_reads
+
+
+class Late(Transient):
+    """Not sent: what was read before it is too old by now (`Request.within_s`). Read again."""
 
 
 def segment(remote_id: str) -> str:
@@ -77,6 +86,14 @@ class Capabilities:
     versioned: bool
     #: Sends webhooks when lists change.
     pushes_events: bool
+    #: By what it knows members, unless settings say otherwise.
+    naming: Naming = Naming.KEY
+    #: Members are not part of a list, and read by `Connector.members`.
+    members_apart: bool = False
+    #: Members are written as a whole array, so that what somebody else wrote meanwhile is overwritten.
+    replaces_members: bool = False
+    #: So many members may be added and removed by one patch; None for any number.
+    members_at_once: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +124,21 @@ class Connector(Protocol):
         """Read one list. Raises `NotThere` on 404."""
         ...
 
+    async def members(self, send: Send, remote_id: str) -> Shown:
+        """The list with its whole membership, where that is apart. Raises `NotThere` on 404, and `Transient` when the
+        rows that were read are fewer than the remote says there are.
+        """
+        ...
+
+    async def count_members(self, send: Send, remote_id: str) -> int:
+        """How many rows the membership has, by one call, where it is apart."""
+        ...
+
     async def patch(self, send: Send, remote_id: str, kind: Kind | None, patch: Patch) -> Shown | None:
-        """Tell one list what differs, and nothing else. None when the answer does not show the list."""
+        """Tell one list what differs, and nothing else. None when the answer does not show the list.
+
+        Where members take several calls and one fails after others were answered, it answers with what those did.
+        """
         ...
 
     async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
@@ -133,3 +163,15 @@ class Connector(Protocol):
     def error(self, request: Request, answer: Answer) -> LeadsyncError:
         """The error that a non-2xx answer means, with the remote's own message cut to one safe sentence."""
         ...
+
+
+class HoldsMembers:
+    """Part of the connectors of remotes whose lists show their members along with everything else."""
+
+    async def members(self: Connector, send: Send, remote_id: str) -> Shown:
+        """The list: it holds its members."""
+        return await self.get(send, remote_id)
+
+    async def count_members(self: Connector, send: Send, remote_id: str) -> int:
+        """Of a fresh read, since there is no smaller question."""
+        return len((await self.get(send, remote_id)).members or ())

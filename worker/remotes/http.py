@@ -1,4 +1,5 @@
 """The HTTP wire: carries requests to one remote. Made by `worker.remotes.registry`; the only module that imports httpx.
+`post` carries alerts.
 
 httpx runs over aiohttp's connections, because its own pool collapses beyond a dozen requests in flight. Its client is
 left out: cookies, redirects, proxies and a log line with the URL are not wanted here, and cost a quarter of the CPU.
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -27,7 +29,7 @@ from pydantic import SecretStr
 from worker.errors import BadAnswer, RemoteDown, Unclear, UsageError
 from worker.remotes.base import Answer, Request
 
-#: Decoded bytes of one answer. Lance answers a PATCH with whole persons: megabytes are normal there.
+#: Decoded bytes of one answer, unless settings say otherwise. Lance shows whole persons: megabytes are normal there.
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
 #: Below the five seconds after which common servers hang up: a write should not meet a closing connection.
 _KEEP_ALIVE_S = 4.0
@@ -55,7 +57,16 @@ class HttpWire:
     their loop.
     """
 
-    def __init__(self, base_url: str, token: SecretStr, *, timeout_s: float, max_in_flight: int) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        token: SecretStr,
+        *,
+        timeout_s: float,
+        max_in_flight: int,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+    ) -> None:
+        self._max_answer_bytes = max_answer_bytes
         self._base_url = _checked_url(base_url)
         self._token = _checked_token(token)
         self._timeout_s = timeout_s
@@ -80,7 +91,8 @@ class HttpWire:
             async with asyncio.timeout(self._timeout_s):
                 return await self._exchange(self._here(), request)
         except _FAILURES as error:
-            what = self._what_happened(error, departure)
+            where = urlsplit(self._base_url).netloc
+            what = _what_happened(error, departure, where, self._timeout_s, "base_url")
         # Raised out here: the library's exception, which may hold the URL, stays out of the traceback.
         raise Unclear(what) if departure.possible else RemoteDown(what)
 
@@ -93,7 +105,7 @@ class HttpWire:
     async def _exchange(self, transport: AiohttpTransport, request: Request) -> Answer:
         response = await transport.handle_async_request(self._to_send(request))
         try:
-            body = await _read(response)
+            body = await _read(response, self._max_answer_bytes)
         finally:
             await response.aclose()
         headers = dict(response.headers)
@@ -120,34 +132,56 @@ class HttpWire:
             self._home = home
         return self._transport
 
-    def _what_happened(self, error: Exception, departure: _Departure) -> str:
-        where = urlsplit(self._base_url).netloc
-        if departure.possible:
-            if isinstance(error, TimeoutError):
-                return f"no answer from {where} within {self._timeout_s:g} s"
-            return f"the connection to {where} broke before the answer was complete"
-        match error.__cause__ or error:
-            case aiohttp.ClientConnectorDNSError():
-                return f"the host of {where} cannot be found; check base_url and the network"
-            case aiohttp.ClientConnectorCertificateError():
-                return f"the TLS certificate of {where} is not accepted; check base_url and the certificate"
-            case aiohttp.ClientSSLError():
-                return f"no TLS with {where}; is base_url really https?"
-            case aiohttp.ClientConnectorError() as refused:
-                return f"no connection to {where}: {(refused.os_error.strerror or 'refused').lower()}"
-            case _:
-                return f"no connection to {where} within {self._timeout_s:g} s"
+
+async def post(url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float, setting: str) -> int:
+    """One POST to exactly that address, over a connection of its own; the status of the answer, of which nothing is
+    read. Neither redirects nor proxies. Raises as `exchange` does; `setting` is where people set the address.
+    """
+    departure = _Departure()
+    _departure.set(departure)
+    trust = _trust(url)
+    transport = AiohttpTransport(verify=trust, client=lambda: _session(trust, 1))
+    try:
+        async with asyncio.timeout(timeout_s):
+            ours = {"user-agent": f"leadsync/{_version()}", "content-type": "application/json"}
+            request = httpx.Request("POST", url, headers={**ours, **headers}, content=body)
+            response = await transport.handle_async_request(request)
+            await response.aclose()
+            return response.status_code
+    except _FAILURES as error:
+        what = _what_happened(error, departure, urlsplit(url).netloc, timeout_s, setting)
+    finally:
+        await transport.aclose()
+    raise Unclear(what) if departure.possible else RemoteDown(what)
 
 
-async def _read(response: httpx.Response) -> bytes:
+def _what_happened(error: Exception, departure: _Departure, where: str, timeout_s: float, setting: str) -> str:
+    if departure.possible:
+        if isinstance(error, TimeoutError):
+            return f"no answer from {where} within {timeout_s:g} s"
+        return f"the connection to {where} broke before the answer was complete"
+    match error.__cause__ or error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the host of {where} cannot be found; check {setting} and the network"
+        case aiohttp.ClientConnectorCertificateError():
+            return f"the TLS certificate of {where} is not accepted; check {setting} and the certificate"
+        case aiohttp.ClientSSLError():
+            return f"no TLS with {where}; is {setting} really https?"
+        case aiohttp.ClientConnectorError() as refused:
+            return f"no connection to {where}: {(refused.os_error.strerror or 'refused').lower()}"
+        case _:
+            return f"no connection to {where} within {timeout_s:g} s"
+
+
+async def _read(response: httpx.Response, most: int) -> bytes:
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding not in _ENCODINGS:
         raise BadAnswer(f"expected an answer in gzip or plain, got content-encoding {encoding[:40]!r}")
     body = bytearray()
     async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) > MAX_ANSWER_BYTES:
-            raise BadAnswer(f"expected an answer of at most {MAX_ANSWER_BYTES >> 20} MiB, got a longer one")
+        if len(body) > most:
+            raise BadAnswer(f"expected an answer of at most {most >> 20} MiB (max_answer_mib), got a longer one")
     return bytes(body)
 
 

@@ -1,10 +1,12 @@
 """A line to one remote for one piece of work: what push and scan hand to a connector as its `send`.
 
-Each request takes a place in the rate budget first, and tells the budget how it ended.
+Each request takes a place in the rate budget first, and tells the budget how it ended. A read that a write follows
+takes the places of both, so that nothing stands between them (design rule 7).
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -12,9 +14,12 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from worker.errors import BadAnswer, LeadsyncError, RateLimited, RemoteDown, Unclear
-from worker.limits.base import Ending, Grant, Lane, Report
-from worker.remotes.base import Answer, Request, Wire
+from worker.limits.base import Ending, Grant, Lane, Report, Wait
+from worker.remotes.base import Answer, Late, Request, Wire
 from worker.remotes.status import retry_after_s
+
+#: The second of two places is awaited this much longer than the budget foretold.
+_GRACE_S = 1.0
 
 
 class Tickets(Protocol):
@@ -53,21 +58,31 @@ class Line:
         self._lane = lane
         self._error = error
         self._held = deque(held)
-        self._patience_s = patience_s
+        self._patience_s = math.inf if patience_s is None else patience_s
         self._now = now
         #: Requests sent.
         self.calls = 0
+        #: Whether one of them may have changed something.
+        self.wrote = False
         #: Answer to the last request; None when there was none.
         self.last: Answer | None = None
         #: Seconds the last request took.
         self.last_s = 0.0
+        #: Seconds between the last two requests where the second relied on the first; None where none did.
+        self.window_s: float | None = None
+        self._asked_at = -math.inf
 
     async def __call__(self, request: Request) -> Answer:
-        """One request. Answers with 2xx only; raises what the connector makes of anything else."""
-        ticket = await self._ticket()
+        """One request. Answers with 2xx only; raises what the connector makes of anything else.
+
+        Raises `Late` for one that comes too late after the one before.
+        """
+        ticket = await self._ticket(request)
         self.calls += 1
+        self.wrote |= request.writes
         self.last = None
-        begun, ending, wish = self._now(), Ending.UNKNOWN, None
+        begun = self._asked_at = self._now()
+        ending, wish = Ending.UNKNOWN, None
         try:
             answer = self.last = await self._wire.exchange(request)
             ending = ending_of(answer)
@@ -103,14 +118,42 @@ class Line:
     ) -> None:
         self.close()
 
-    async def _ticket(self) -> str:
-        if not self._held:
-            grant = await self._tickets.take(self._lane, patience_s=self._patience_s)
-            if not grant.tickets:
-                why = f"not sent: no place in the rate budget in time ({grant.why or 'budget'})"
-                raise RateLimited(why, retry_after_s=grant.wait_s)
-            self._held.extend(grant.tickets)
+    async def _ticket(self, request: Request) -> str:
+        if len(self._held) <= request.follows:
+            await self._reserve(1 + request.follows, min(self._patience_s, self._left_s(request)))
+        # Once more, last of all: waiting for a ticket makes a read older.
+        self._left_s(request)
         return self._held.popleft()
+
+    async def _reserve(self, places: int, patience_s: float) -> None:
+        """Take so many tickets at once; fewer where the budget has no room for more at a time.
+
+        What is held goes back first: all who hold one ticket and wait for another could wait for each other.
+        """
+        self.close()
+        grant = await self._take(places, patience_s)
+        if not grant.tickets:
+            why = f"not sent: no place in the rate budget in time ({grant.why or 'budget'})"
+            raise RateLimited(why, retry_after_s=grant.wait_s)
+        missing = places - len(grant.tickets)
+        # An open breaker lets one probe out, and the next request only when that was answered.
+        if missing and grant.why is not Wait.BREAKER:
+            await self._take(missing, min(patience_s, grant.wait_s + _GRACE_S))
+
+    async def _take(self, want: int, patience_s: float) -> Grant:
+        patience = None if patience_s == math.inf else patience_s
+        grant = await self._tickets.take(self._lane, want, patience_s=patience)
+        self._held.extend(grant.tickets)
+        return grant
+
+    def _left_s(self, request: Request) -> float:
+        """How long it may still wait before it is sent. Raises `Late`."""
+        if request.within_s is None:
+            return math.inf
+        self.window_s = self._now() - self._asked_at
+        if self.window_s > request.within_s:
+            raise Late("not sent: what was read before it is too old by now")
+        return request.within_s - self.window_s
 
 
 def ending_of(answer: Answer) -> Ending:

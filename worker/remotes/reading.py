@@ -96,6 +96,13 @@ class Item:
             return value
         raise self._bad(name, "true, false or null", value)
 
+    def count(self, name: str) -> int:
+        """How many: a whole number, 0 or more."""
+        value = self._object.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+        raise self._bad(name, "a whole number, 0 or more", value)
+
     def ids_or_null(self, name: str) -> tuple[str, ...] | None:
         """Ids in their order, or nothing."""
         value = self._object.get(name)
@@ -104,6 +111,18 @@ class Item:
         if not isinstance(value, list):
             raise self._bad(name, "a list of ids", value)
         return tuple(self._id(element, name) for element in value)
+
+    def ids_or_objects(self, name: str) -> tuple[tuple[str, Item | None], ...] | None:
+        """Ids in their order, each with the object that held it where one did; or nothing."""
+        value = self._object.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise self._bad(name, "a list of ids", value)
+        objects = (Item(one, f"a member in {name}") if isinstance(one, dict) else None for one in value)
+        return tuple(
+            (self._id(one, name) if held is None else held.id(), held) for one, held in zip(value, objects, strict=True)
+        )
 
     def elements(self, name: str) -> list[Any]:
         """A list, perhaps empty, never absent."""

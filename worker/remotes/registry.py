@@ -16,7 +16,7 @@ from worker.remotes.base import Connector, Wire
 from worker.remotes.crm.connector import CrmConnector
 from worker.remotes.instantly.connector import InstantlyConnector
 from worker.remotes.lance.connector import LanceConnector
-from worker.settings import RemoteSettings, Settings
+from worker.settings import RemoteSettings, Settings, SyncSettings
 
 if TYPE_CHECKING:
     from worker.remotes.http import HttpWire
@@ -68,6 +68,7 @@ class Registry:
                     settings.bearer(),
                     timeout_s=settings.timeout_s,
                     max_in_flight=settings.max_in_flight,
+                    max_answer_bytes=settings.max_answer_mib << 20,
                 )
             except UsageError as error:
                 raise UsageError(f"remotes.{remote}: {error}") from None
@@ -93,7 +94,7 @@ class Registry:
 def _rules(settings: Settings, connectors: Mapping[str, Configured]) -> Rules:
     authority = settings.sync.authority
     # The default names "crm", which a user's own CRM need not be called.
-    for name in authority if "authority" in settings.sync.model_fields_set else ():
+    for name in () if authority == SyncSettings().authority else authority:
         if name not in connectors:
             raise UsageError(f"sync.authority: there is no remote {name!r}; known: {_listed(connectors)}")
     ranks = {name: rank for rank, name in enumerate(authority)}
@@ -106,6 +107,12 @@ def _rules(settings: Settings, connectors: Mapping[str, Configured]) -> Rules:
             review=(settings.remotes[name].mode or settings.sync.mode) == "review",
             creates=settings.remotes[name].on_missing == "create",
             on_gone=OnGone(settings.remotes[name].on_gone),
+            naming=settings.remotes[name].naming(connector.capabilities.naming),
+            replaces_members=connector.capabilities.replaces_members,
+            members_apart=connector.capabilities.members_apart,
+            members_at_once=connector.capabilities.members_at_once,
+            members_every_s=settings.remotes[name].members_scan_every_s,
+            enrich_at_once=settings.remotes[name].enrich_at_once,
         )
         for name, connector in connectors.items()
     }

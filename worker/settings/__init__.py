@@ -6,6 +6,7 @@ An unknown key is an error that names the nearest known one.
 from worker.settings.loading import load_settings
 from worker.settings.shape import (
     PREFIX,
+    AlertSettings,
     RemoteSettings,
     Settings,
     SyncSettings,
@@ -13,4 +14,13 @@ from worker.settings.shape import (
     config_path,
 )
 
-__all__ = ["PREFIX", "RemoteSettings", "Settings", "SyncSettings", "WebSettings", "config_path", "load_settings"]
+__all__ = [
+    "PREFIX",
+    "AlertSettings",
+    "RemoteSettings",
+    "Settings",
+    "SyncSettings",
+    "WebSettings",
+    "config_path",
+    "load_settings",
+]

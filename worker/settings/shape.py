@@ -6,13 +6,11 @@ Names do not change without a note in CHANGELOG.md.
 from __future__ import annotations
 
 import base64
-import ipaddress
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import (
@@ -23,71 +21,17 @@ from pydantic_settings import (
 )
 
 from models import lead_list
+from models.person import Naming
 from worker.engine.rules import Direction, Policy
 from worker.errors import UsageError
+from worker.settings import checks
 
 PREFIX = "LEADSYNC_"
 #: A header as people write it: name and value.
 _HEADER_LINE = re.compile(r"([A-Za-z0-9!#$%&'*+.^_`|~-]+)\s*:\s*([!-~][ -~]*)")
 
 
-def _no_trailing_slash(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        raise ValueError("expected an address that starts with http:// or https://")
-    if not _has_host(url):
-        raise ValueError("expected an address with a host, as in https://crm.internal/api")
-    return url.rstrip("/")
-
-
-def _redis_url(url: str) -> str:
-    if not url.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("expected an address that starts with redis://, rediss:// or unix://")
-    if not url.startswith("unix://") and not _has_host(url):
-        raise ValueError("expected an address with a host, as in redis://127.0.0.1:6379/0")
-    return url
-
-
-def _has_host(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return bool(parts.hostname) and parts.port != 0
-    except ValueError:  # unclosed brackets, a port that is no number
-        return False
-
-
-def _database_url(url: str) -> str:
-    if not url.startswith(("sqlite:///", "postgresql+psycopg://")):
-        raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME")
-    return url
-
-
-def _some_secret(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().strip():
-        raise ValueError("must not be empty; leave it out to have none")
-    return secret
-
-
-def _long_secret(secret: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]{16,512}", secret.get_secret_value()):
-        raise ValueError("expected 16 to 512 letters, digits and marks without spaces, as openssl rand -hex 32 prints")
-    return secret
-
-
-def _network(address: str) -> str:
-    try:
-        return str(ipaddress.ip_network(address))
-    except ValueError:
-        raise ValueError("expected an address or a network, as in 10.0.0.5 or 10.0.0.0/24") from None
-
-
-def _remote_name(name: str) -> str:
-    # People write REMOTE:ID; variables have no lower case of their own and join names by two underscores.
-    if not re.fullmatch(r"[a-z0-9-]+(_[a-z0-9-]+)*", name) or len(name) > 64:
-        raise ValueError("a remote's name has 1 to 64 lower-case letters, digits, hyphens and single underscores")
-    return name
-
-
-RemoteName = Annotated[str, AfterValidator(_remote_name)]
+RemoteName = Annotated[str, AfterValidator(checks.remote_name)]
 
 
 class _Group(BaseModel):
@@ -97,7 +41,7 @@ class _Group(BaseModel):
 class RedisSettings(_Group):
     """Where events, Celery's messages and the rate budgets live."""
 
-    url: Annotated[str, AfterValidator(_redis_url)] | None = None
+    url: Annotated[str, AfterValidator(checks.redis_url)] | None = None
     """redis://HOST:PORT/DATABASE, rediss://… for TLS, or unix://PATH.
     None: `leadsync up` keeps a server under `data_dir`, with its append-only file on; commands share it.
     `leadsync worker`, `beat` and `web` on their own need an address.
@@ -107,7 +51,7 @@ class RedisSettings(_Group):
 class DatabaseSettings(_Group):
     """Where the cache and the ledger live."""
 
-    url: Annotated[str, AfterValidator(_database_url)] | None = None
+    url: Annotated[str, AfterValidator(checks.database_url)] | None = None
     """sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME; several machines need PostgreSQL.
     None: the SQLite file leadsync.db under `data_dir`.
     """
@@ -175,7 +119,7 @@ class RemoteSettings(_Group):
 
     kind: Literal["crm", "instantly", "lance"]
     """The API that it speaks."""
-    base_url: Annotated[str, AfterValidator(_no_trailing_slash)]
+    base_url: Annotated[str, AfterValidator(checks.no_trailing_slash)]
     """Everything before the API's own paths (/api/v2/…, /api/v1/…, /lead-lists), without user, password or query.
     The token is sent there and nowhere else: redirects are not followed.
     """
@@ -199,6 +143,10 @@ class RemoteSettings(_Group):
     """Seconds that one call may take in all, from asking for a connection to the last byte read.
     A write that takes longer has an unknown outcome, so rather too long than too short.
     """
+    max_answer_mib: int = Field(default=32, gt=0, le=4096)
+    """Mebibytes that one answer may have; a longer one is cut off and not believed. Lance shows the whole people of a
+    list, each with about 0.7 kB and more: 32 are enough for some 45,000.
+    """
     scan_every_s: float = Field(default=900.0, gt=0)
     """Seconds from the beginning of one scan to that of the next: how long a change that no event told of may go
     unnoticed. A scan reads every list, 100 a call (Lance: all in one), with what the rate budget has left.
@@ -213,6 +161,19 @@ class RemoteSettings(_Group):
     owners: dict[str, str] = {}
     """Each CRM user's id to the same person's id there, one to one.
     Without it the owner is not compared on Instantly; Lance has no owner.
+    """
+    member_ids: Literal["own", "shared"] | None = None
+    """Whether the remote knows members by ids of its own, which leadsync must learn before it can tell it of them
+    ([members.md](members.md)), or by those of the CRM. None: `shared` for a CRM, `own` for Lance; Instantly knows
+    people by their e-mail addresses and nothing else.
+    """
+    members_scan_every_s: float = Field(default=86_400.0, gt=0)
+    """Seconds after which the members of a list are read anew where that takes calls of its own (Instantly: one for
+    every hundred), though their number is as it was. Each scan compares the numbers, by one call a list.
+    """
+    enrich_at_once: int = Field(default=10, ge=0)
+    """Members that may be added by themselves to an Instantly list whose enrichment is on, which may cost money for
+    each: more are held until `leadsync apply`.
     """
     on_missing: Literal["ignore", "create"] = "ignore"
     """What becomes of a list that this remote has no copy of: left alone, or created there with what is wanted of it.
@@ -239,6 +200,18 @@ class RemoteSettings(_Group):
         if len(set(self.owners.values())) != len(self.owners):
             raise ValueError("owners: two CRM users are mapped to one user of this remote; the way back is ambiguous")
         return self
+
+    @model_validator(mode="after")
+    def _instantly_knows_addresses(self) -> RemoteSettings:
+        if self.kind == "instantly" and self.member_ids is not None:
+            raise ValueError("member_ids: Instantly knows people by their e-mail addresses; leave it out")
+        return self
+
+    def naming(self, default: Naming) -> Naming:
+        """By what it knows members."""
+        if self.member_ids is None:
+            return default
+        return Naming.KEY if self.member_ids == "shared" else Naming.ID
 
     def bearer(self) -> SecretStr:
         """The token, from settings or file. Raises `UsageError` when there is none."""
@@ -286,24 +259,28 @@ class WebSettings(_Group):
     """Address to listen on. The default is seen from this machine only; 0.0.0.0 from everywhere."""
     port: int = Field(default=8484, ge=0, le=65535)
     """0: any free one; the process says which."""
-    password: Annotated[SecretStr, AfterValidator(_some_secret)] | None = None
+    password: Annotated[SecretStr, AfterValidator(checks.some_secret)] | None = None
     """What operators log in with; they may see everything and act. A change of it logs all of them out.
     None: pages and API answer on this machine only, whatever `host` says, and ask for nothing there.
     Health checks answer everybody, and webhooks bring their own proof.
     """
-    viewer_password: Annotated[SecretStr, AfterValidator(_some_secret)] | None = None
+    viewer_password: Annotated[SecretStr, AfterValidator(checks.some_secret)] | None = None
     """What viewers log in with: they see the same pages and change nothing. It needs `password` too, and another value.
     None: there are no viewers.
     """
-    api_token: Annotated[SecretStr, AfterValidator(_long_secret)] | None = None
+    api_token: Annotated[SecretStr, AfterValidator(checks.long_secret)] | None = None
     """What programs send to the API as `Authorization: Bearer`, at least 16 characters; it may do what operators may.
     None: the API takes what the pages take, a session.
+    """
+    metrics_token: Annotated[SecretStr, AfterValidator(checks.long_secret)] | None = None
+    """What Prometheus sends as `Authorization: Bearer`, at least 16 characters: it opens /metrics and nothing else.
+    None: /metrics takes `api_token`, or what the pages take.
     """
     secure: bool = False
     """Whether the session cookie is always marked Secure, so that browsers send it over TLS only. It is by itself when
     the request came by TLS as a trusted proxy says; set it when the proxy in front does not say so.
     """
-    trusted_proxy: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    trusted_proxy: tuple[Annotated[str, AfterValidator(checks.network)], ...] = ()
     """Addresses or networks of proxies in front, as in 10.0.0.5 or 10.0.0.0/24: `X-Forwarded-For`, `X-Forwarded-Proto`
     and `X-Forwarded-User` are believed when they come from there, so each proxy must set all three itself, and nobody
     else may reach the port. The user is named in the audit; it replaces no password.
@@ -316,6 +293,49 @@ class WebSettings(_Group):
         if self.viewer_password is not None and self.viewer_password == self.password:
             raise ValueError("viewer_password must be another one than password")
         return self
+
+
+class AlertSettings(_Group):
+    """When people are told, and where. Alerts are in the logs in any case."""
+
+    url: Annotated[SecretStr, AfterValidator(checks.webhook_url)] | None = None
+    """Where each alert is sent, by POST as Standard Webhooks has it; nowhere else, since redirects are not followed.
+    Secret, because of many receivers the address is all that a sender must know.
+    None: alerts are in the logs only.
+    """
+    secret: SecretStr | None = None
+    """`whsec_…`: what alerts are signed with; the receiver needs it too. `openssl rand -base64 32` makes what follows
+    whsec_.
+    """
+    timeout_s: float = Field(default=10.0, gt=0, le=60)
+    """Seconds that one try may take in all. What failed is tried again, ever more seldom, up to once an hour."""
+    settle_s: float = Field(default=60.0, ge=0, le=3_600)
+    """Seconds for which a state must last before people are told: what comes and goes within them is no news.
+    Workers look every 30 s.
+    """
+    stale_after_s: float = Field(default=900.0, gt=0)
+    """A remote is stale when one of its due copies has not been in sync for longer.
+    Copies that wait for people (brake, review) do not count, nor does a paused remote.
+    """
+    parked_above: int = Field(default=10, ge=0)
+    """So many parked copies of one remote are nothing that people are woken for."""
+
+    @model_validator(mode="after")
+    def _signed(self) -> AlertSettings:
+        if self.url is not None and self.secret is None:
+            raise ValueError("url needs secret too: receivers must be able to tell our alerts from others'")
+        if not self.keys() and self.secret is not None:
+            raise ValueError("secret: expected whsec_ and base64 of 24 to 64 bytes")
+        return self
+
+    def keys(self) -> tuple[bytes, ...]:
+        """What alerts are signed with; none when there is no secret that is one."""
+        word = "" if self.secret is None else self.secret.get_secret_value().strip().removeprefix("whsec_")
+        try:
+            key = base64.b64decode(word, validate=True)
+        except ValueError:  # its text would tell about the secret
+            return ()
+        return (key,) if 24 <= len(key) <= 64 else ()
 
 
 class Settings(BaseSettings):
@@ -340,6 +360,7 @@ class Settings(BaseSettings):
     remotes: dict[RemoteName, RemoteSettings] = {}
     """Each has its group, under the name that events, links and commands use."""
     web: WebSettings = WebSettings()
+    alerts: AlertSettings = AlertSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -10,6 +10,9 @@ from typing import Any
 from worker.simulators.wire import Json, Refusal, is_uuid
 
 is_email: Callable[[str], object] = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+").fullmatch
+#: What Ajv takes for the format "email": stricter, and ASCII only.
+_ATOM, _LABEL = r"[a-z0-9!#$%&'*+/=?^_`{|}~-]+", r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
+_is_ajv_email = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}", re.IGNORECASE | re.ASCII).fullmatch
 
 _NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
 
@@ -21,6 +24,7 @@ class Is:
     #: Type names as JSON Schema has them.
     types: tuple[str, ...]
     uuid: bool = False
+    email: bool = False
     choices: tuple[Json, ...] = ()
     low: float | None = None
     high: float | None = None
@@ -36,6 +40,7 @@ FLAG = Is(("boolean",))
 FLAG_OR_NULL = Is(("boolean", "null"))
 TEXTS = Is(("array",), each=TEXT)
 UUIDS = Is(("array",), each=UUID)
+EMAILS = Is(("array",), each=Is(("string",), email=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,8 @@ def _one(value: Json, rule: Is, at: str, *, coerce: bool) -> Json:
     if isinstance(value, str):
         if rule.uuid and not is_uuid(value):
             raise _refusal(at, 'must match format "uuid"')
+        if rule.email and not _is_ajv_email(value):
+            raise _refusal(at, 'must match format "email"')
     elif isinstance(value, (list, dict)):
         _size(len(value), rule, at)
         if rule.each:

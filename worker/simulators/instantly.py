@@ -38,6 +38,7 @@ class Job:
     """A background job; how far it has come is read off the clock."""
 
     id: str
+    type: str
     list_id: str | None
     began: float
     takes_s: float
@@ -52,7 +53,7 @@ class Job:
             "id": self.id,
             "workspace_id": WORKSPACE,
             "user_id": None,
-            "type": "move-leads",
+            "type": self.type,
             "entity_id": self.list_id,
             "entity_type": "list" if self.list_id else "workspace",
             "data": self.data if share == 1.0 else {},
@@ -212,11 +213,12 @@ class InstantlySimulator(Simulator):
 
     # Background jobs.
 
-    def start_job(self, list_id: str | None, now: float) -> Job:
+    def start_job(self, type: str, list_id: str | None, now: float) -> Job:
         """A job that ends `job_s` from now, as the switches say."""
         job_id = f"{self.chance.getrandbits(96):024x}"
         job = Job(
             id=job_id,
+            type=type,
             list_id=list_id,
             began=now,
             takes_s=self.switches.job_s,

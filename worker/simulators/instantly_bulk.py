@@ -76,6 +76,8 @@ class Bulk:
             else:
                 created.append((index, self._leads.made(_assigned(values, body), list_id, campaign, ask.now)))
         self._leads.regroup(list_id, [lead.id for _, lead in created], [], ask.now)
+        if created and body.get("verify_leads_on_import"):
+            self._workspace.start_job("import-leads", list_id, ask.now)
         return 200, {
             "status": "success",
             "total_sent": len(rows),
@@ -128,7 +130,7 @@ class Bulk:
         self._leads.inside(to_list, to_campaign)
         ids = [row.id for row in self._leads.selected(body, ask.json(), ask.now)]
         ids = ids[: int(body["limit"])] if "limit" in body else ids
-        job = self._workspace.start_job(to_list, ask.now)
+        job = self._workspace.start_job("move-leads", to_list, ask.now)
         if job.end is JobEnd.SUCCESS:
             # Until then reads show the old membership: the trap of an answer that comes before the work.
             self._workspace.later(ask.now + job.takes_s, lambda when: self._moved(job, ids, body, when))

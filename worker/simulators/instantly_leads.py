@@ -185,7 +185,8 @@ class Leads:
             if word in asked:
                 raise Refusal(400, f"body/{word} is not simulated")
         rows: Iterable[Lead] = self._as_read(body["list_id"], now) if "list_id" in body else self.rows.values()
-        ids, without, contacts = (set(body.get(word, ())) for word in ("ids", "excluded_ids", "contacts"))
+        ids, without = set(body.get("ids", ())), set(body.get("excluded_ids", ()))
+        contacts = {email.casefold() for email in body.get("contacts", ())}
         search = body.get("search", "").casefold()
         kept = (
             row
@@ -195,7 +196,7 @@ class Leads:
             and (row.campaign or not body.get("in_campaign"))
             and ("ids" not in body or row.id in ids)
             and row.id not in without
-            and ("contacts" not in body or row.email in contacts)
+            and ("contacts" not in body or (row.email or "").casefold() in contacts)
             and search in _searched(row)
         )
         return sorted(kept, key=lambda row: row.id)

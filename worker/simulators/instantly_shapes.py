@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from worker.simulators.checks import (
+    EMAILS,
     FLAG,
     FLAG_OR_NULL,
     TEXT,
@@ -85,7 +86,7 @@ _SELECT = {
     "in_campaign": FLAG,
     "ids": UUIDS,
     "excluded_ids": UUIDS,
-    "contacts": Is(("array",), each=TEXT),
+    "contacts": EMAILS,
     "organization_user_ids": UUIDS,
 }
 #: Selecting by these would need a world of e-mails behind it. Better refused than silently too much selected.

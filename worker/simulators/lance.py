@@ -137,6 +137,8 @@ class LanceSimulator(Simulator):
         }
 
     def _hydrated(self, held: SimList) -> Json:
+        if not self.switches.hydrates:
+            return self.shown(held)
         word = "persons" if held.kind == "person" else "companies"
         return {**self.shown(held), word: [self._row(held.kind, member) for member in held.members]}
 
@@ -165,7 +167,9 @@ class LanceSimulator(Simulator):
 
     def _get(self, ask: Ask) -> Answer:
         # Any signed-in user may read any list by id: so documented.
-        return 200, self._hydrated(self._found(self.seen(ask.id, ask.now), ask.id))
+        shown = self._hydrated(self._found(self.seen(ask.id, ask.now), ask.id))
+        self._meddle("GET", ask)
+        return 200, shown
 
     def _post(self, ask: Ask) -> Answer:
         body = self.body(ask, _POST)
@@ -196,7 +200,16 @@ class LanceSimulator(Simulator):
             if kind != held.kind:
                 raise Refusal(400, f"{array} can only be set on a {kind} list", at=f"body/{array}")
             changes["members"] = dict.fromkeys(body[array])
-        return 200, self._hydrated(self.change(held, changes, ask.now))
+        self.change(held, changes, ask.now)
+        self._meddle("PATCH", ask)
+        return 200, self._hydrated(self._found(self.lists.get(ask.id), ask.id))
+
+    def _meddle(self, after: str, ask: Ask) -> None:
+        """What another program does to a list that was just read or written."""
+        held, switches = self.lists.get(ask.id), self.switches
+        if held and switches.rival_after == after and (switches.rival_adds or switches.rival_removes):
+            members = merged(held.members, switches.rival_adds, switches.rival_removes)
+            self.change(held, {"members": members}, ask.now, by_person=True)
 
     def _delete(self, ask: Ask) -> Answer:
         self.delete(self._reachable(ask), ask.now)
@@ -247,6 +260,9 @@ class LanceSimulator(Simulator):
     def _is_nameless(self, person_id: str) -> bool:
         return zlib.crc32(person_id.encode()) % 1000 < self.switches.nameless_share * 1000
 
+    def _is_addressless(self, person_id: str) -> bool:
+        return zlib.crc32(b"@" + person_id.encode()) % 1000 < self.switches.addressless_share * 1000
+
     def _row(self, kind: str, member: str) -> orjson.Fragment:
         if member not in self._rows:
             if len(self._rows) >= _MOST_ROWS_KEPT:
@@ -266,7 +282,7 @@ class LanceSimulator(Simulator):
             "country": "Freedonia",
             "linkedinUrl": None,
             "phones": [],
-            "emails": [person_id if "@" in person_id else f"fake{mark}@example.com"],
+            "emails": [] if self._is_addressless(person_id) else [_address(person_id, mark)],
             "companyId": f"00000000-0000-7000-8000-{mark:012x}",
             "seniority": None,
             "departments": [],
@@ -286,6 +302,10 @@ class LanceSimulator(Simulator):
         name = None if self._is_nameless(person_id) else f"Example {mark % 1000} Ltd"
         company = _company(str(made_up["companyId"]), name)
         return {"id": person_id, **made_up, "company": company, "clientContact": None}
+
+
+def _address(person_id: str, mark: int) -> str:
+    return person_id if "@" in person_id else f"fake{mark}@example.com"
 
 
 def _company(company_id: str, name: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import difflib
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -174,12 +174,22 @@ class Switches:
     """The list of lists comes as `{"leadlists": […]}` (Lance); its documents say both."""
     list_hydrated: bool = False
     """The list of lists holds whole members (Lance); not visible in its documents."""
+    hydrates: bool = True
+    """One list is shown with whole members, as documented (Lance); without, with their ids only."""
     adding_touches: bool = True
     """add-prospects and add-companies move `updatedAt` (Lance); undocumented."""
     remap_prospects: bool = False
     """Prospects are stored under a fresh id, not the one sent (Lance's tenant sync)."""
     nameless_share: Share = 0.1
     """Share of persons whose company has no name: leads-by-list leaves them out (Lance)."""
+    addressless_share: Share = 0.0
+    """Share of persons without an e-mail address (Lance)."""
+    rival_adds: tuple[str, ...] = ()
+    """Another program adds these members right after each `rival_after` of one list (Lance)."""
+    rival_removes: tuple[str, ...] = ()
+    """And removes these."""
+    rival_after: Literal["GET", "PATCH"] = "GET"
+    """After a read: a write that relies on it undoes that. After a write: its answer shows it."""
 
     webhooks: tuple[str, ...] = ()
     """Addresses told of every change."""

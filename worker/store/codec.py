@@ -21,10 +21,12 @@ from models.lead_list import (
     Member,
     Parked,
     Presence,
+    Replaced,
     Seen,
     Spelling,
     Stamp,
     Standing,
+    Tally,
     Value,
     Waiting,
     Wanted,
@@ -62,6 +64,13 @@ def _digits(stamp: Stamp) -> str | None:
 def wanted_document(wanted: Mapping[Field, Wanted]) -> Document:
     """{field: [value, time, sequence, origin]}"""
     return {_WORD[f]: [w.value, _text(w.stamp.time), _digits(w.stamp), w.origin] for f, w in wanted.items()}
+
+
+def wanted_row(list_id: int, wanted: Mapping[Field, Wanted]) -> Document:
+    """All columns of one list's row."""
+    name = wanted.get(Field.NAME)
+    key = None if name is None or name.value is None else name_key(name.value)
+    return {"list_id": list_id, "fields": wanted_document(wanted), "name_key": key}
 
 
 def read_wanted(document: Document) -> dict[Field, Wanted]:
@@ -149,6 +158,10 @@ def copy_row(list_id: int, copy: Copy) -> Document:
         "lease_until": copy.lease_until,
         "landed_at": copy.landed_at,
         "absent": sorted(copy.absent) or None,
+        "look_members": copy.look_members,
+        "tally": copy.tally and [copy.tally.count, copy.tally.digest, copy.tally.rows],
+        "excluded": copy.excluded,
+        "replaced": copy.replaced and [copy.replaced.read.isoformat(), copy.replaced.landed.isoformat()],
         "approved": copy.approved or None,
         "name_key": key_of(copy),
     }
@@ -175,6 +188,10 @@ def read_copy(row: Any, remote_id: str) -> Copy:
         lease_until=row.lease_until,
         landed_at=row.landed_at,
         absent=frozenset(map(Absence, row.absent or ())),
+        look_members=row.look_members,
+        tally=Tally(*row.tally) if row.tally else None,
+        excluded=row.excluded,
+        replaced=Replaced(*map(_moment, row.replaced)) if row.replaced else None,
         approved=row.approved or "",
         intent=_read_intent(row.intent),
     )
@@ -191,10 +208,10 @@ def member_row(list_id: int, name: str, member: Member) -> Document:
     }
 
 
-def read_member(row: Any) -> Member:
-    """The way back."""
+def read_member(row: Any, excluded: Mapping[str, str]) -> Member:
+    """The way back, with the remotes that cannot be told of it."""
     seen = {remote: Presence(present, _stamp(t, s)) for remote, (present, t, s) in row.seen.items()}
-    return Member(row.wanted, seen, row.differs)
+    return Member(row.wanted, seen, row.differs, excluded)
 
 
 def scan_row(scan: Scan) -> Document:

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from sqlalchemy import Connection, false, text, update
+from sqlalchemy import Connection, false, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+from models.lead_list import Standing
 from worker.store.database import check_schema, explain, open_database
-from worker.store.sql import REMOTES
+from worker.store.sql import COPIES, REMOTES
 
 T = TypeVar("T")
 
@@ -49,6 +50,13 @@ class Health:
             return datetime.now(UTC)
         now: datetime = self._ask(lambda connection: connection.execute(text("SELECT clock_timestamp()")).scalar_one())
         return now.astimezone(UTC)
+
+    def excluded(self) -> dict[str, int]:
+        """Members that remotes cannot be told of. Copies that are in sync, nearly all of them, have none."""
+        query = select(COPIES.c.remote, func.sum(COPIES.c.excluded).label("members"))
+        query = query.where(COPIES.c.standing.in_([one.value for one in Standing if one is not Standing.IN_SYNC]))
+        rows = self._ask(lambda connection: connection.execute(query.group_by(COPIES.c.remote)).all())
+        return {row.remote: int(row.members) for row in sorted(rows) if row.members}
 
     def close(self) -> None:
         """Hang up."""

@@ -1,16 +1,38 @@
-"""Which lead lists people ask for. A part of `View.lists`."""
+"""Which lead lists people ask for, and in which order. A part of `View`.
+
+Pages are cut by keys: a page costs the same wherever it is, and each order is read from an index. A list that has no
+key in an order (no name, or nothing that is not in sync) comes after all that have one, in the order of numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import enum
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Select, exists, func, literal, select, tuple_, union_all
 
 from models.lead_list import Standing
+from models.tables.lists import WantedRow
 from worker.store.codec import name_key
 from worker.store.upkeep import COPIES, LISTS
+
+WANTED = WantedRow.__table__  # type: ignore[attr-defined]  # SQLModel hides it
+
+#: A list stands where its most urgent copy stands.
+MOST_URGENT_FIRST: Final = (Standing.PARKED, Standing.CONFLICT, Standing.DUE, Standing.EXCLUDED, Standing.IN_SYNC)
+
+
+class Sort(enum.StrEnum):
+    """In which order lists come."""
+
+    NUMBER = "number"  #: as they became known
+    NAME = "name"  #: by the wanted name, whatever case and spacing
+    STANDING = "standing"  #: the most urgent first
+    AGE = "age"  #: what has not been in sync for longest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +45,133 @@ class ListFilter:
     name: str | None = None
 
 
-ANY_LIST = ListFilter()
+ANY_LIST: Final = ListFilter()
 
 
-def meant(which: ListFilter, standings: Collection[Standing]) -> list[Any]:
-    """As conditions. A lead list without any copy is none of them."""
-    some = select(COPIES.c.list_id)
-    if standings:
-        some = some.where(COPIES.c.standing.in_([standing.value for standing in standings]))
-    if which.remote is not None:
-        some = some.where(COPIES.c.remote == which.remote)
-    conditions = [LISTS.c.id.in_(some)]
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a list stands in an order."""
+
+    number: int
+    #: None where it has none in this order.
+    key: str | None = None
+
+
+START: Final = Place(0)
+
+#: What makes a select of so many rows, and whether each has a key.
+_Part = tuple[Callable[[int], Select[Any]], bool]
+#: Lists that have no key in an order.
+_WITHOUT: Final[dict[Sort, tuple[Any, ...]]] = {
+    Sort.NUMBER: (),
+    Sort.NAME: (~exists().where(WANTED.c.list_id == LISTS.c.id, WANTED.c.name_key.is_not(None)),),
+    Sort.AGE: (~exists().where(COPIES.c.list_id == LISTS.c.id, COPIES.c.since.is_not(None)),),
+}
+
+
+class ListView:
+    """Questions to one snapshot."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def page(
+        self, sort: Sort, limit: int, after: Place, which: ListFilter, standings: Collection[Standing]
+    ) -> list[Place]:
+        """The places of the next lists: at most `limit`, one more when there is a next page."""
+        found = list[Place]()
+        for some, keyed in self._parts(sort, after, which, standings):
+            rows = self._connection.execute(some(limit + 1 - len(found)))
+            found += [Place(row.list_id, _text(row.key) if keyed else None) for row in rows]
+            if len(found) > limit:
+                break
+        return found
+
+    def _parts(self, sort: Sort, after: Place, which: ListFilter, standings: Collection[Standing]) -> Iterator[_Part]:
+        """One after another until a page is full; those with a key first."""
+        if sort is Sort.STANDING:
+            yield from self._by_standing(after, which, standings)
+            return
+        keyed = sort is not Sort.NUMBER and (after == START or after.key is not None)
+        if keyed:
+            query, column = _by_name(after) if sort is Sort.NAME else _by_age(after)
+            yield query.where(*meant(column, which, standings)).limit, True
+        begin = 0 if keyed else after.number
+        numbers = select(LISTS.c.id.label("list_id")).where(
+            LISTS.c.id > begin, *_WITHOUT[sort], *meant(LISTS.c.id, which, standings)
+        )
+        yield numbers.order_by(LISTS.c.id).limit, False
+
+    def _by_standing(self, after: Place, which: ListFilter, standings: Collection[Standing]) -> Iterator[_Part]:
+        """All of one standing, then all of the next; the copies of each remote come out of their index in order."""
+        remotes, other = self._remotes(), COPIES.alias("other")
+        begin = MOST_URGENT_FIRST.index(Standing(after.key)) if after.key else 0
+        for rank, standing in enumerate(MOST_URGENT_FIRST[begin:] if remotes else (), begin):
+            urgent = [one.value for one in MOST_URGENT_FIRST[:rank]]
+            # Counted and not `NOT EXISTS`, for which PostgreSQL would read all copies, and not only this page's.
+            more_urgent = select(func.count()).where(other.c.list_id == COPIES.c.list_id, other.c.standing.in_(urgent))
+            same = select(COPIES.c.list_id, COPIES.c.standing.label("key")).where(
+                COPIES.c.standing == standing.value,
+                COPIES.c.list_id > (after.number if rank == begin else 0),
+                more_urgent.scalar_subquery() == 0,
+                *meant(COPIES.c.list_id, which, standings),
+            )
+            yield partial(_merged, [same.where(COPIES.c.remote == remote) for remote in remotes]), True
+
+    def _remotes(self) -> list[str]:
+        """Those that have copies: each found from the end of the one before, not by reading all copies."""
+        first = select(func.min(COPIES.c.remote).label("remote")).cte("remotes", recursive=True)
+        later = select(func.min(COPIES.c.remote)).where(COPIES.c.remote > first.c.remote).scalar_subquery()
+        each = first.union_all(select(later).where(first.c.remote.is_not(None)))
+        found = self._connection.execute(select(each.c.remote).where(each.c.remote.is_not(None)))
+        return list(found.scalars())
+
+
+def _merged(parts: list[Select[Any]], rows: int) -> Select[Any]:
+    """The first rows of several selects of one order: of each part no more are read."""
+    firsts = [part.order_by(COPIES.c.list_id).limit(rows).subquery() for part in parts]
+    together = union_all(*map(select, firsts)).subquery()
+    return select(together).distinct().order_by(together.c.list_id).limit(rows)
+
+
+def _by_name(after: Place) -> tuple[Select[Any], Any]:
+    query = select(WANTED.c.list_id, WANTED.c.name_key.label("key")).where(WANTED.c.name_key.is_not(None))
+    if after.key is not None:
+        query = query.where(tuple_(WANTED.c.name_key, WANTED.c.list_id) > tuple_(after.key, after.number))
+    return query.order_by(WANTED.c.name_key, WANTED.c.list_id), WANTED.c.list_id
+
+
+def _by_age(after: Place) -> tuple[Select[Any], Any]:
+    """By the copy that was the first not to be in sync."""
+    other = COPIES.alias("other")
+    sooner = tuple_(other.c.since, other.c.remote) < tuple_(COPIES.c.since, COPIES.c.remote)
+    query = select(COPIES.c.list_id, COPIES.c.since.label("key")).where(
+        COPIES.c.since.is_not(None), ~exists().where(other.c.list_id == COPIES.c.list_id, sooner)
+    )
+    if after.key is not None:
+        since = literal(datetime.fromisoformat(after.key), COPIES.c.since.type)
+        query = query.where(tuple_(COPIES.c.since, COPIES.c.list_id) > tuple_(since, after.number))
+    return query.order_by(COPIES.c.since, COPIES.c.list_id), COPIES.c.list_id
+
+
+def meant(column: Any, which: ListFilter, standings: Collection[Standing]) -> list[Any]:
+    """As conditions on the numbers of lists in `column`. A lead list without any copy is none of them."""
+    some, conditions = COPIES.alias("some"), list[Any]()
+    if standings or which.remote is not None:
+        chosen = select(some.c.list_id)
+        if standings:
+            chosen = chosen.where(some.c.standing.in_([standing.value for standing in standings]))
+        if which.remote is not None:
+            chosen = chosen.where(some.c.remote == which.remote)
+        conditions.append(column.in_(chosen))
     if which.name is not None:
-        named = COPIES.c.name_key.contains(name_key(which.name), autoescape=True)
-        conditions.append(LISTS.c.id.in_(select(COPIES.c.list_id).where(named)))
-    return conditions
+        named = COPIES.alias("named")
+        same = named.c.name_key.contains(name_key(which.name), autoescape=True)
+        conditions.append(column.in_(select(named.c.list_id).where(same)))
+    if conditions or column.table is COPIES:
+        return conditions
+    return [exists().where(some.c.list_id == column)]
+
+
+def _text(key: Any) -> str:
+    return key.isoformat() if isinstance(key, datetime) else str(key)

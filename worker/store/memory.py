@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from copy import copy as shallow
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -15,33 +14,10 @@ from models.plan import KEPT, KEPT_FOR, KeptPlan
 from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
 from worker.ports import Astray, DueCount, Every, Kept, Reject, RemoteKey, RemoteState
 from worker.store.codec import key_of, name_key
+from worker.store.memory_identities import MemoryIdentities
+from worker.store.memory_tables import Tables
 
 T = TypeVar("T")
-
-
-@dataclass
-class Tables:
-    """Everything the store knows. Values are frozen, so a transaction copies only the dictionaries."""
-
-    lists: dict[int, LeadList] = field(default_factory=dict)
-    links: dict[RemoteKey, int] = field(default_factory=dict)
-    changes: list[tuple[int, Change]] = field(default_factory=list)
-    attempts: list[Attempt] = field(default_factory=list)
-    rejects: dict[str, Reject] = field(default_factory=dict)
-    remotes: dict[str, RemoteState] = field(default_factory=dict)
-    scans: dict[int, Scan] = field(default_factory=dict)
-    pages: dict[tuple[int, int], tuple[str | None, tuple[str, ...]]] = field(default_factory=dict)
-    findings: dict[tuple[int, str], Finding] = field(default_factory=dict)
-    linked_at: dict[RemoteKey, datetime] = field(default_factory=dict)
-    plans: dict[str, KeptPlan] = field(default_factory=dict)
-    #: When each of the changes was noted.
-    noted_at: list[datetime] = field(default_factory=list)
-    audit: list[Audited] = field(default_factory=list)
-    numbers: int = 0
-
-    def snapshot(self) -> Tables:
-        """A copy that the original's transactions no longer touch."""
-        return Tables(*(shallow(getattr(self, name)) for name in self.__dataclass_fields__))
 
 
 class MemoryStore:
@@ -75,6 +51,7 @@ class MemoryTx:
         self.plans = MemoryPlans(tables, now)
         self.upkeep = MemoryUpkeep(tables, now)
         self.audit = MemoryAudit(tables, now)
+        self.identities = MemoryIdentities(tables)
 
     def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
         """See `Tx.find`."""
@@ -107,8 +84,9 @@ class MemoryTx:
                 if self._tables.links.get(key) != after.id:
                     self._tables.linked_at[key] = self.now
                 self._tables.links[key] = after.id
-            stored = self._tables.lists[after.id]
-            self._tables.lists[after.id] = replace(after, members={**stored.members, **after.members})
+            stored, gone = self._tables.lists[after.id], before.members.keys() - after.members.keys() if before else ()
+            kept = {key: member for key, member in stored.members.items() if key not in gone}
+            self._tables.lists[after.id] = replace(after, members={**kept, **after.members})
 
     def drop(self, list_id: int, into: int) -> None:
         """See `Tx.drop`."""

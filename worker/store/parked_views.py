@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from models.lead_list import Standing
 from worker.store.upkeep import COPIES
 
 _CAUSE = COPIES.c.parked["cause"].as_string()
+#: Spelled out, or its index could not be used.
+IS_PARKED = COPIES.c.standing == literal_column(f"'{Standing.PARKED.value}'")
 _NEXT_STEP = COPIES.c.parked["next_step"].as_string()
 
 
@@ -43,7 +45,7 @@ class ParkedView:
                 number,
                 func.min(COPIES.c.since).label("since"),
             )
-            .where(COPIES.c.standing == Standing.PARKED.value)
+            .where(IS_PARKED)
             .group_by(COPIES.c.remote, _CAUSE)
             .order_by(number.desc(), COPIES.c.remote, _CAUSE)
             .limit(limit + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,11 @@ class Written:
         self.wanted: Rows = []
         self.copies: Rows = []
         self.members: Rows = []
+        #: Members by list that are no more: they turned out to be others.
+        self.merged: list[tuple[int, str]] = []
+        self.excluded: Rows = []
+        #: List, remote and member of what can be told now, or need not be told any more.
+        self.told: list[tuple[int, str, str]] = []
         self.unlinked: list[tuple[str, str, int]] = []
 
     def add(self, before: LeadList, after: LeadList, now: datetime) -> None:
@@ -30,11 +36,27 @@ class Written:
             apart = sorted(after.apart) or None
             self.lists.append({"list_id": number, "to_kind": after.kind and after.kind.value, "to_apart": apart})
         if after.wanted != before.wanted:
-            self.wanted.append({"list_id": number, "fields": codec.wanted_document(after.wanted)})
+            self.wanted.append(codec.wanted_row(number, after.wanted))
         self._add_copies(before, after, now)
         for name, member in after.members.items():
             if before.members.get(name) != member:
                 self.members.append(codec.member_row(number, name, member))
+        if before.members:
+            self.merged += [(number, name) for name in before.members if name not in after.members]
+        self._add_exclusions(before, after)
+
+    def _add_exclusions(self, before: LeadList, after: LeadList) -> None:
+        for name, member in after.members.items():
+            old = before.members.get(name)
+            was: Mapping[str, str] = old.excluded if old else {}
+            if was == member.excluded:
+                continue
+            self.excluded += [
+                {"list_id": after.id, "remote": remote, "member": name, "reason": why[:200]}
+                for remote, why in member.excluded.items()
+                if was.get(remote) != why
+            ]
+            self.told += [(after.id, remote, name) for remote in was if remote not in member.excluded]
 
     def _add_copies(self, before: LeadList, after: LeadList, now: datetime) -> None:
         number = after.id

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
-from models.scan import Scan, ScanState
+from models.scan import UNDER_WAY, Scan, ScanState
 from worker.store import codec
 from worker.store.scans import SCANS
 
@@ -39,6 +40,13 @@ class ScanView:
         newest = select(SCANS.c.remote, func.max(SCANS.c.started_at).label("at"))
         complete = newest.where(SCANS.c.state == ScanState.COMPLETE.value).group_by(SCANS.c.remote)
         return {row.remote: row.at for row in self._connection.execute(complete)}
+
+    def last_of_each(self, remotes: Iterable[str], *, complete: bool) -> dict[str, Scan]:
+        """By remote its last complete scan, or the last one that has ended: each found from the end of its index."""
+        states = [ScanState.COMPLETE.value] if complete else [one.value for one in ScanState if one not in UNDER_WAY]
+        query = select(SCANS).where(SCANS.c.state.in_(states)).order_by(SCANS.c.id.desc()).limit(1)
+        found = (self._read(query.where(SCANS.c.remote == remote)) for remote in remotes)
+        return {scan.remote: scan for scans in found for scan in scans}
 
     def begun(self) -> set[str]:
         """Remotes that were ever scanned, or are."""

@@ -14,6 +14,7 @@ from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
 from models.tables.lists import CopyRow, LeadListRow, LinkRow
 from models.tables.scans import ScanFindingRow, ScanPageRow, ScanRow
 from worker.store import codec
+from worker.store.totals import SqlTotals
 
 
 def _table(row: type[Any]) -> Table:
@@ -36,8 +37,8 @@ def _latest(what: Any, remote: str) -> Select[Any]:
 class SqlScans:
     """Implements `Scans` on one open transaction."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
-        self._connection, self._now = connection, now
+    def __init__(self, connection: Connection, now: datetime, totals: SqlTotals) -> None:
+        self._connection, self._now, self._totals = connection, now, totals
 
     def latest(self, remote: str) -> Scan | None:
         """See `Scans.latest`."""
@@ -77,6 +78,7 @@ class SqlScans:
         """See `Scans.add_page`. A page that is read again, after a crash, takes its own place."""
         row = {"scan_id": scan.id, "number": scan.pages + 1, "cursor": scan.cursor, "ids": list(ids)}
         self._upsert(PAGES, [row])
+        self._totals.page(scan.remote)
 
     def cursors(self, number: int) -> set[str | None]:
         """See `Scans.cursors`."""

@@ -45,11 +45,15 @@ from models.tables.types import RowsDocument
 from worker.errors import Transient
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store import codec
+from worker.store.alerts import SqlAlerts
+from worker.store.among import among
 from worker.store.audit import SqlAudit
 from worker.store.database import explain
+from worker.store.identities import EXCLUSIONS, SqlIdentities
 from worker.store.plans import SqlPlans
 from worker.store.rows import Rows, Written, attempt_row, change_row
 from worker.store.scans import SqlScans
+from worker.store.totals import SqlTotals
 from worker.store.upkeep import SqlUpkeep
 
 T = TypeVar("T")
@@ -86,7 +90,8 @@ _UPDATE_LISTS = (
     .values(kind=bindparam("to_kind"), apart=bindparam("to_apart", type_=LISTS.c.apart.type))
 )
 _MEMBERS = select(MEMBERS)
-_DIFFERING = _MEMBERS.where(MEMBERS.c.differs)
+# Spelled as in the partial index: `differs = 1`, as SQLAlchemy says it to SQLite, would read the whole list.
+_DIFFERING = _MEMBERS.where(text("members.differs"))
 
 
 class SqlStore:
@@ -109,6 +114,7 @@ class SqlStore:
                     result = work(tx)
                     tx.write_notes()
                     tx.audit.write()
+                    tx.totals.write()
                     return result
             except DBAPIError as error:
                 if isinstance(error, DataError) or (last and isinstance(error, IntegrityError)):
@@ -131,10 +137,13 @@ class SqlTx:
         self._postgres = connection.dialect.name == "postgresql"
         self._notes: Rows = []
         self.now = self._clock()
-        self.scans = SqlScans(connection, self.now)
+        self.totals = SqlTotals(connection)
+        self.alerts = SqlAlerts(connection, self.now)
+        self.scans = SqlScans(connection, self.now, self.totals)
         self.plans = SqlPlans(connection, self.now)
         self.upkeep = SqlUpkeep(connection, self.now)
         self.audit = SqlAudit(connection, self.now)
+        self.identities = SqlIdentities(connection, self.now, self._upsert)
 
     def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
         """See `Tx.find`."""
@@ -189,6 +198,7 @@ class SqlTx:
         rows = Written()
         for before, after in changed:
             rows.add(before or LeadList(id=after.id), after, self.now)
+            self.totals.saved(after)
         for remote, remote_id, list_id in rows.unlinked:
             mine = (LINKS.c.remote == remote, LINKS.c.remote_id == remote_id, LINKS.c.list_id == list_id)
             self._connection.execute(delete(LINKS).where(*mine))
@@ -200,6 +210,8 @@ class SqlTx:
         self._upsert(WANTED, rows.wanted)
         self._upsert(COPIES, rows.copies)
         self._upsert(MEMBERS, rows.members)
+        self.identities.forget(rows.merged, rows.told)
+        self._upsert(EXCLUSIONS, rows.excluded)
 
     def drop(self, list_id: int, into: int) -> None:
         """See `Tx.drop`."""
@@ -238,6 +250,7 @@ class SqlTx:
     def note(self, list_id: int, changes: Sequence[Change]) -> None:
         """See `Tx.note`."""
         self._notes += [change_row(list_id, change, self.now) for change in changes]
+        self.totals.changed(list_id, changes)
 
     def write_notes(self) -> None:
         """The changes of all lists in one statement: at the end, or before rows of the ledger move."""
@@ -247,6 +260,7 @@ class SqlTx:
     def attempted(self, attempts: Sequence[Attempt]) -> None:
         """See `Tx.attempted`."""
         self._insert(ATTEMPTS, [attempt_row(one) for one in attempts])
+        self.totals.attempted(attempts)
 
     def reject(self, rejects: Sequence[Reject]) -> None:
         """See `Tx.reject`."""
@@ -291,25 +305,24 @@ class SqlTx:
 
     def _among(self, query: Select[Any], column: Any, values: Collection[Any], **binds: Any) -> Sequence[Any]:
         """Rows whose `column` is one of `values`: one bound array, so the statement is compiled once for any number."""
-        among = _among(query, column, postgres=self._postgres)
-        return self._connection.execute(among, {"among": list(values), **binds}).all()
+        statement = among(query, column, postgres=self._postgres)
+        return self._connection.execute(statement, {"among": list(values), **binds}).all()
 
     def _members(
         self, ids: Collection[int], asked: Mapping[int, Collection[str] | Every]
     ) -> dict[int, dict[str, Member]]:
-        known: dict[int, dict[str, Member]] = {}
-
-        def take(rows: Sequence[Any]) -> None:
-            for row in rows:
-                known.setdefault(row.list_id, {})[row.member] = codec.read_member(row)
-
-        take(self._among(_DIFFERING, MEMBERS.c.list_id, ids))
         whole = [number for number, names in asked.items() if names is Every.MEMBER]
-        if whole:
-            take(self._among(_MEMBERS, MEMBERS.c.list_id, whole))
         named = [(number, name) for number, names in asked.items() if names is not Every.MEMBER for name in names]
-        if named:
-            take(self._named(named))
+        partly = set(ids).difference(whole)
+        rows = list(self._among(_DIFFERING, MEMBERS.c.list_id, partly)) if partly else []
+        rows += self._named(named) if named else ()
+        some = {(row.list_id, row.member) for row in rows}
+        excluded = self.identities.excluded_of(some, whole) if some or whole else {}
+        rows += self._among(_MEMBERS, MEMBERS.c.list_id, whole) if whole else ()
+        known: dict[int, dict[str, Member]] = {}
+        for row in rows:
+            why = excluded.get((row.list_id, row.member), {})
+            known.setdefault(row.list_id, {})[row.member] = codec.read_member(row, why)
         return known
 
     def _named(self, pairs: Sequence[tuple[int, str]]) -> Sequence[Any]:
@@ -349,14 +362,6 @@ class SqlTx:
             return
         for start in range(0, len(rows), _ROWS):
             self._connection.execute(statement, {"given": rows[start : start + _ROWS]})
-
-
-@cache
-def _among(query: Select[Any], column: Any, *, postgres: bool) -> Select[Any]:
-    if postgres:
-        return query.where(column == func.any(bindparam("among", type_=postgresql.ARRAY(column.type))))
-    each = func.json_each(bindparam("among", type_=sqlite.JSON())).table_valued("value")
-    return query.where(column.in_(select(each.c.value)))
 
 
 @cache

@@ -17,15 +17,19 @@ from sqlalchemy.exc import DBAPIError
 from models.lead_list import Field, Kind, Stamp, Standing, Waiting
 from models.ledger import Attempt, Change, ChangeKind
 from worker.ports import RemoteKey, RemoteState
+from worker.store.alerts import AlertView
 from worker.store.audit import AuditView
 from worker.store.database import explain
 from worker.store.held_views import HeldView
-from worker.store.list_views import ANY_LIST, ListFilter, meant
+from worker.store.ledger_views import LedgerView
+from worker.store.list_views import ANY_LIST, START, ListFilter, ListView, Place, Sort
+from worker.store.member_views import Excluded, MemberView
 from worker.store.news_views import NewsView
 from worker.store.pace_views import PaceView
-from worker.store.parked_views import ParkedView
+from worker.store.parked_views import IS_PARKED, ParkedView
 from worker.store.scan_views import ScanView
 from worker.store.sql import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
+from worker.store.totals import TotalsView
 
 T = TypeVar("T")
 
@@ -42,6 +46,8 @@ class Group:
     in_flight: int
     #: Since when the first of them has not been in sync.
     since: datetime | None
+    #: Members that they cannot be told of; a copy that is in sync has none.
+    excluded: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,8 @@ class Listed:
     id: int
     name: str | None
     kind: Kind | None
+    #: In the order that was asked for.
+    place: Place
     copies: list[ListedCopy] = field(default_factory=list)
 
 
@@ -122,10 +130,12 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class MemberCounts:
-    """How many members are wanted, and how many each remote last showed."""
+    """How many members are wanted, and how many each remote last showed or cannot be told of."""
 
     wanted: int
     shown: dict[str, int]
+    #: Where that was asked for; remotes that can be told of all are not named.
+    excluded: dict[str, Excluded] = field(default_factory=dict)
 
 
 class Views:
@@ -161,6 +171,11 @@ class View:
         self.marks = NewsView(connection).marks
         self.parked_groups = ParkedView(connection).groups
         self.audit = AuditView(connection)
+        self.alerts = AlertView(connection)
+        self.totals = TotalsView(connection).all
+        self.ledger = LedgerView(connection)
+        self.people = MemberView(connection)
+        self._list_places = ListView(connection).page
 
     def tally(self) -> Tally:
         """How all copies stand. The copies in sync, nearly all of them, are counted from an index alone."""
@@ -174,6 +189,7 @@ class View:
                 func.count().label("copies"),
                 func.sum(case((COPIES.c.lease_until > now, 1), else_=0)).label("in_flight"),
                 func.min(COPIES.c.since).label("since"),
+                func.sum(COPIES.c.excluded).label("excluded"),
             )
             .where(COPIES.c.standing.in_([one.value for one in Standing if one is not Standing.IN_SYNC]))
             .group_by(COPIES.c.remote, COPIES.c.standing, COPIES.c.waiting)
@@ -192,6 +208,7 @@ class View:
                 copies=row.copies,
                 in_flight=row.in_flight,
                 since=row.since,
+                excluded=int(row.excluded),
             )
             for row in self._connection.execute(query)
         ]
@@ -204,23 +221,27 @@ class View:
         return {row.name: RemoteState(row.paused, row.cause, row.next_step, row.since) for row in rows}
 
     def lists(
-        self, standings: Collection[Standing], limit: int, after: int = 0, which: ListFilter = ANY_LIST
+        self,
+        standings: Collection[Standing],
+        limit: int,
+        after: Place = START,
+        which: ListFilter = ANY_LIST,
+        sort: Sort = Sort.NUMBER,
     ) -> list[Listed]:
-        """Lead lists in the order of their numbers; with `standings`, those with a copy that stands so."""
+        """Lead lists in an order; with `standings`, those with a copy that stands so."""
+        places = {one.number: one for one in self._list_places(sort, limit, after, which, standings)}
         query = (
             select(LISTS.c.id, LISTS.c.kind, _name())
             .outerjoin(WANTED, WANTED.c.list_id == LISTS.c.id)
-            .where(LISTS.c.id > after, *meant(which, standings))
-            .order_by(LISTS.c.id)
-            .limit(limit + 1)
+            .where(LISTS.c.id.in_(places))
         )
         found = {
-            row.id: Listed(id=row.id, name=row.name, kind=Kind(row.kind) if row.kind else None)
+            row.id: Listed(id=row.id, name=row.name, kind=Kind(row.kind) if row.kind else None, place=places[row.id])
             for row in self._connection.execute(query)
         }
         for number, copy in self._copies(found):
             found[number].copies.append(copy)
-        return list(found.values())
+        return [found[number] for number in places]
 
     def parked(self, which: ParkedFilter, limit: int, after: tuple[int, str] = (0, "")) -> list[ParkedCopy]:
         """Parked copies in the order of their lists."""
@@ -260,6 +281,11 @@ class View:
             RejectedEntry(id=row.id, received_at=row.received_at, reason=row.reason, event=row.event)
             for row in self._connection.execute(query)
         ]
+
+    def count_rejects(self, most: int) -> int:
+        """How many there are, counted up to `most`."""
+        some = select(REJECTS.c.id).limit(most).subquery()
+        return int(self._connection.execute(select(func.count()).select_from(some)).scalar_one())
 
     def reject_ids(self) -> list[int]:
         """The numbers of all of them."""
@@ -320,7 +346,7 @@ def _name() -> Any:
 
 
 def _parked(which: ParkedFilter) -> list[Any]:
-    conditions = [COPIES.c.standing == Standing.PARKED.value]
+    conditions = [IS_PARKED]
     if which.remote is not None:
         conditions.append(COPIES.c.remote == which.remote)
     if which.cause is not None:

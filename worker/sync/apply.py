@@ -21,7 +21,8 @@ from worker.engine.plan import offered, restand, signature
 from worker.engine.rules import Rules
 from worker.errors import NotKnown
 from worker.ports import Clock, Store, Tx
-from worker.sync.operate import BY_COMMAND, chunks, due_now, known
+from worker.sync.operate import BY_COMMAND, chunks, known
+from worker.sync.stand import due_now
 
 #: Lists that are looked at in one transaction.
 _BATCH = 200
@@ -97,21 +98,24 @@ async def look(
     remote: str | None = None,
     limit: int | None = None,
     after: int = 0,
+    patience: int | None = None,
 ) -> Looked:
     """Tell of every patch that would be sent, list by list, and keep the plan. `limit` is a number of lists.
+
+    Many lists may be due, and have nothing to send yet: after so many as `patience` it ends too.
 
     It is told in steps, and of each step only the signatures stay: there may be many lists with many members.
     """
     if remote is not None:
         known(remote, rules)
-    items, left, more = list[PlanItem](), limit, True
-    while more and (left is None or left > 0):
+    items, left, more, looked = list[PlanItem](), limit, True, 0
+    while more and (left is None or left > 0) and (patience is None or looked < patience):
         size = _BATCH if left is None else min(_BATCH, left)
         step = await store.run(partial(_offers, rules=rules, remote=remote, after=after, limit=size))
         for offer in step.offers:
             tell(offer)
         items += [offer.item for offer in step.offers]
-        after, more = step.last, step.more
+        after, more, looked = step.last, step.more, looked + size
         left = None if left is None else left - len({offer.item.list_id for offer in step.offers})
     return Looked(await store.run(partial(_kept, items=items)), after if more else None)
 

@@ -25,7 +25,7 @@ from models.patch import Patch
 from models.scan import Trigger
 from worker.engine.join import CannotJoin, join
 from worker.engine.missing import nameable, without
-from worker.engine.observe import observe
+from worker.engine.observe import as_shown, observe
 from worker.engine.plan import plan, tried
 from worker.engine.rules import OnGone, Rules
 from worker.engine.spelling import learn
@@ -77,7 +77,8 @@ def prepared(tx: Tx, lead_list: LeadList, copy: Copy, rules: Rules) -> Prepared:
             tx.note(lead_list.id, absorbed[1])
             return Prepared(absorbed[0], absorbed=number)
     another = lost is None and any(one.startswith(PENDING) for one in there)
-    if another or _is_news_of_another(tx, lead_list, rules):
+    # One that may be made already waits for nobody: two of them would wait for each other.
+    if another or (lost is None and _is_news_of_another(tx, lead_list, rules)):
         return Prepared(with_copy(lead_list, _queued(tx, copy)))
     if rivals:
         ids = [one.copies[copy.remote].remote_id for one in rivals.values()]
@@ -96,7 +97,7 @@ def born(tx: Tx, lead_list: LeadList, copy: Copy, shown: Observation, rules: Rul
     other = tx.load([number], {number: Every.MEMBER}).get(number) if number is not None else None
     free = replace(copy, lease_until=None, landed_at=tx.now)
     if other is None:
-        made = _made(free, shown, rules)
+        made = _ignoring(_made(free, shown, rules), shown, rules)
         observed = observe(with_copy(without(lead_list, copy.remote), made), shown, rules)
         # What could not be said when it was made stays wanted, whatever the remote took instead.
         unsaid = {field: one for field, one in lead_list.wanted.items() if field not in _sent(copy)}
@@ -225,6 +226,17 @@ def _made(copy: Copy, shown: Observation, rules: Rules) -> Copy:
     new = Copy(remote=copy.remote, remote_id=shown.remote_id, fence=copy.fence, landed_at=copy.landed_at)
     spelling = learn(new, Patch(sent), shown, rules.remotes[copy.remote])
     return replace(new, seen={field: Seen(value, _MADE) for field, value in sent.items()}, spelling=spelling)
+
+
+def _ignoring(made: Copy, shown: Observation, rules: Rules) -> Copy:
+    """What the remote did not take when it made the list is nobody's edit: it is told again."""
+    remote_rules = rules.remotes[made.remote]
+    ignored = {
+        field: Seen(shown.fields[field], _MADE)
+        for field, seen in made.seen.items()
+        if field in shown.fields and shown.fields[field] != as_shown(made, field, seen.value, remote_rules)
+    }
+    return replace(made, seen={**made.seen, **ignored}) if ignored else made
 
 
 def _sent(copy: Copy) -> Mapping[Field, Value]:

@@ -13,7 +13,8 @@ from models.lead_list import Copy, Standing, Waiting
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.ports import RemoteKey, Store, Tx
-from worker.sync.operate import Moved, due_now, not_known
+from worker.sync.operate import Moved, not_known
+from worker.sync.stand import due_now
 
 
 async def push_now(store: Store, rules: Rules, key: RemoteKey) -> Moved:

@@ -15,11 +15,11 @@ from models.audit import Action
 from models.lead_list import PENDING, Copy, LeadList, Stamp, Standing, with_copy
 from models.ledger import Change, ChangeKind
 from worker.engine.join import CannotJoin, join
-from worker.engine.missing import with_missing, without, without_pending
-from worker.engine.plan import restand
+from worker.engine.missing import without, without_pending
 from worker.engine.rules import Rules
 from worker.errors import NotKnown, NotPossible, Transient, UsageError
 from worker.ports import Every, RemoteKey, RemoteState, Store, Tx
+from worker.sync.stand import due_now, stand
 
 #: The cause that tells a pause by a person from lost access.
 BY_A_PERSON: Final = "paused by a person"
@@ -182,8 +182,9 @@ def _each(tx: Tx, rules: Rules, keys: Sequence[RemoteKey], step: _Step) -> Moved
                 own = _on_its_own(tx, lead_list, copy, rules)
                 before[own.id], after[own.id] = replace(own, copies={}, apart=frozenset()), own
                 tx.note(own.id, told)
-    touched = [restand(one, rules, tx.now) for one in after.values() if one is not before[one.id]]
-    tx.save([(before[one.id], one) for one in touched])
+    stood = stand(tx, [(before[one.id], one) for one in after.values() if one is not before[one.id]], rules)
+    tx.save(stood)
+    touched = [one for _, one in stood]
     return Moved(moved, due_now(tx, touched))
 
 
@@ -255,8 +256,8 @@ def _link(tx: Tx, rules: Rules, keys: Sequence[RemoteKey]) -> Linked:
         return Linked(list_id=kept.id, copies=_keys(kept), changed=False)
     for number in numbers[1:]:
         tx.drop(number, kept.id)
-    after = restand(with_missing(kept, rules), rules, tx.now)
-    tx.save([(before[kept.id], after)])
+    [(_, after)] = stood = stand(tx, [(before[kept.id], kept)], rules)
+    tx.save(stood)
     own = set(_keys(before[kept.id]))
     new = (copy for copy in after.copies.values() if not copy.pending and (copy.remote, copy.remote_id) not in own)
     tx.note(kept.id, [*changes, *(_told(ChangeKind.LINKED, copy, tx) for copy in new)])
@@ -300,12 +301,6 @@ def being_created(copy: Copy) -> NotPossible:
 
 def _keys(lead_list: LeadList) -> tuple[RemoteKey, ...]:
     return tuple((copy.remote, copy.remote_id) for copy in lead_list.copies.values())
-
-
-def due_now(tx: Tx, lists: Iterable[LeadList]) -> frozenset[str]:
-    """Remotes on which one of these lists has something due."""
-    copies = (copy for one in lists for copy in one.copies.values() if copy.standing is Standing.DUE)
-    return frozenset(copy.remote for copy in copies if copy.due_at is not None and copy.due_at <= tx.now)
 
 
 def known(remote: str, rules: Rules) -> None:

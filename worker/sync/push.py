@@ -14,13 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from models.lead_list import Copy, Intent, LeadList, Standing, with_copy
+import structlog
+
+from models.lead_list import Copy, Field, Intent, LeadList, Standing, with_copy
 from models.observation import Evidence, Shown
 from models.outcome import Done, Outcome
 from models.patch import Patch
-from worker.engine.missing import with_missing
-from worker.engine.plan import let_through, plan, restand
-from worker.engine.rules import Rules
+from worker.engine.plan import is_parked, let_through, plan, restand
+from worker.engine.rules import RemoteRules, Rules
 from worker.errors import RedisAway
 from worker.limits.base import Ending, Grant, Report
 from worker.ports import Clock, Connector, DueCount, Lane, Store, Tx
@@ -28,7 +29,19 @@ from worker.remotes.base import Wire
 from worker.remotes.line import Line, Tickets
 from worker.sync import creating
 from worker.sync.creating import Prepared
-from worker.sync.settle import Claim, Flown, abandon, land, outcome_of
+from worker.sync.identity import in_ids
+from worker.sync.outcomes import Claim, Flown, outcome_of
+from worker.sync.settle import abandon, land
+from worker.sync.stand import stand
+
+log = structlog.get_logger(__name__)
+
+#: All pages of one membership that is apart. Below the time limit of tasks, beyond which their worker is killed.
+_READING_S = 400.0
+#: Within which an outcome is written; the lease ends after that.
+_WRITING_S = 5.0
+#: While a membership is being read, others wait this long for a ticket.
+_PATIENCE_S = 5.0
 
 #: Answers that arrive within this time share a transaction.
 _GATHER_S = 0.004
@@ -53,7 +66,7 @@ class Door:
     @property
     def lease_s(self) -> float:
         """Longer than the deadline, by what writing the outcome may take."""
-        return self.deadline_s + 5
+        return self.deadline_s + _WRITING_S
 
 
 @dataclass(slots=True)
@@ -86,6 +99,9 @@ class _Push:
         self._door, self._store, self._rules, self._clock = door, store, rules, clock
         self._until, self._spread = until, spread
         self._flights: set[asyncio.Task[Flown]] = set()
+        #: Those of them that may take minutes, for which nobody else should wait.
+        self._reading: set[asyncio.Task[Flown]] = set()
+        self._stopped = False
         self._asking: asyncio.Task[Grant] | None = None
         self._away: RedisAway | None = None
         self._done = Pushed()
@@ -110,16 +126,16 @@ class _Push:
         return self._done
 
     def _more(self) -> bool:
-        due = self._done.due
-        return self._clock.monotonic() < self._until and due.live + due.retry > 0
+        due, goes_on = self._done.due, self._clock.monotonic() < self._until or bool(self._reading)
+        return goes_on and not self._stopped and due.live + due.retry > 0
 
     def _ask(self) -> None:
         """Keep one request for tickets open while there is something to send and room to send it."""
         room, due = self._door.max_in_flight - len(self._flights), self._done.due
         if self._asking is None and room > 0 and self._more():
             lane, want = (Lane.LIVE, due.live) if due.live else (Lane.RETRY, due.retry)
-            left_s = self._until - self._clock.monotonic()
-            asking = self._door.tickets.take(lane, min(room, want), patience_s=left_s)
+            left_s, least_s = self._until - self._clock.monotonic(), _PATIENCE_S if self._reading else 0.0
+            asking = self._door.tickets.take(lane, min(room, want), patience_s=max(left_s, least_s))
             self._asking = asyncio.ensure_future(asking)
 
     async def _something_happened(self) -> None:
@@ -135,6 +151,7 @@ class _Push:
     def _landed(self) -> list[Flown]:
         ended = {flight for flight in self._flights if flight.done()}
         self._flights -= ended
+        self._reading -= ended
         return [flight.result() for flight in ended]
 
     async def _granted(self) -> tuple[str, ...]:
@@ -148,11 +165,11 @@ class _Push:
             grant = asking.result()
         except RedisAway as error:
             # Nothing new goes out. What is in flight still lands, and then the error is raised.
-            self._away, self._until = error, min(self._until, self._clock.monotonic())
+            self._away, self._stopped = error, True
             return ()
         if not grant.tickets:
             # Spent, backing off or broken for longer than this push goes on: the copies stay due.
-            self._until = min(self._until, self._clock.monotonic())
+            self._stopped = True
         return grant.tickets
 
     async def _round(self, landed: list[Flown], tickets: tuple[str, ...]) -> None:
@@ -162,7 +179,10 @@ class _Push:
         finally:
             self._unused(tickets[len(claims) :])
         for claim, ticket in zip(claims, tickets, strict=False):
-            self._flights.add(asyncio.ensure_future(self._fly(claim, ticket)))
+            flight = asyncio.ensure_future(self._fly(claim, ticket))
+            self._flights.add(flight)
+            if claim.members:
+                self._reading.add(flight)
         self._done.calls += len(claims)
         self._done.patched += sum(isinstance(one.outcome, Done) and one.claim.patch is not None for one in landed)
 
@@ -195,25 +215,26 @@ class _Push:
         outcome: Outcome
         with line:
             try:
-                async with asyncio.timeout(door.deadline_s):
+                async with asyncio.timeout(_READING_S if claim.members else door.deadline_s):
                     outcome = await self._call(line, claim)
             except Exception as error:  # noqa: BLE001 - `outcome_of` decides, bugs included
-                outcome = outcome_of(error, claim, spread=self._spread())
+                outcome = outcome_of(error, claim, spread=self._spread(), wrote=line.wrote)
         status = line.last.status if line.last else None
+        if line.window_s is not None:  # what others changed there meanwhile is overwritten (design rule 7)
+            window_ms = round(line.window_s * 1000)
+            log.info("members_replaced", remote=claim.copy.remote, list_id=claim.list_id, window_ms=window_ms)
         return Flown(claim=claim, outcome=outcome, status=status, duration_s=self._clock.monotonic() - begun)
 
     async def _call(self, line: Line, claim: Claim) -> Done:
         connector, copy = self._door.connector, claim.copy
         if claim.patch is None:
-            shown = await connector.get(line, copy.remote_id)
-            return Done(shown.on(copy.remote, evidence=Evidence.READ, asked_at=claim.at, cause="read"))
+            read = connector.members if claim.members else connector.get
+            return _done(claim, await read(line, copy.remote_id), Evidence.READ)
+        told = claim.told or claim.patch
         if claim.creates:
-            answer: Shown | None = await connector.create(line, claim.kind, claim.patch, claim.at)
-        else:
-            answer = await connector.patch(line, copy.remote_id, claim.kind, claim.patch)
-        if answer is None:
-            return Done(None)
-        return Done(answer.on(copy.remote, evidence=Evidence.ANSWER, asked_at=claim.at, cause="answer"))
+            return _done(claim, await connector.create(line, claim.kind, told, claim.at), Evidence.ANSWER)
+        answer = await connector.patch(line, copy.remote_id, claim.kind, told)
+        return Done(None) if answer is None else _done(claim, answer, Evidence.ANSWER)
 
     async def _stop_asking(self) -> None:
         """Tickets that were granted in this very moment go back too."""
@@ -226,6 +247,15 @@ class _Push:
     def _unused(self, tickets: Iterable[str]) -> None:
         for ticket in tickets:
             self._door.tickets.give_back(Report(ticket=ticket, ending=Ending.UNSENT))
+
+
+def _done(claim: Claim, shown: Shown, evidence: Evidence) -> Done:
+    remote, at, before = claim.copy.remote, claim.at, shown.before
+    return Done(
+        shown.on(remote, evidence=evidence, asked_at=at, cause=evidence.value),
+        before.on(remote, evidence=Evidence.READ, asked_at=at, cause="read") if before else None,
+        shown.refused,
+    )
 
 
 def claim(tx: Tx, door: Door, rules: Rules, limit: int) -> tuple[list[Claim], int]:
@@ -246,7 +276,7 @@ def claim(tx: Tx, door: Door, rules: Rules, limit: int) -> tuple[list[Claim], in
         if copy.pending:
             prepared = creating.prepared(tx, prepared.lead_list, copy, rules)
             absorbed.add(prepared.absorbed)
-        after, claimed = _claim(prepared, door, rules, tx.now)
+        after, claimed = _claim(tx, prepared, lead_list, door, rules)
         changed.append((lead_list, after))
         if claimed:
             claims.append(claimed)
@@ -268,17 +298,51 @@ def _free(copy: Copy, now: datetime) -> bool:
     return copy.lease_until is None or copy.lease_until <= now
 
 
-def _claim(prepared: Prepared, door: Door, rules: Rules, now: datetime) -> tuple[LeadList, Claim | None]:
-    lead_list = prepared.lead_list
+def _claim(tx: Tx, prepared: Prepared, before: LeadList, door: Door, rules: Rules) -> tuple[LeadList, Claim | None]:
+    lead_list, now = prepared.lead_list, tx.now
     if not prepared.ready:
-        return restand(with_missing(lead_list, rules), rules, now), None
+        [(_, stood)] = stand(tx, [(before, lead_list)], rules)
+        return stood, None
     copy, remote_rules = lead_list.copies[door.connector.name], rules.remotes[door.connector.name]
     planned = plan(lead_list, copy, remote_rules, now)
     patch = None if copy.look else planned.patch
-    if patch is not None and not (patch and let_through(copy, patch, remote_rules)):
+    failed = patch is not None and is_parked(lead_list, copy, patch)
+    if patch is not None and (failed or not (patch and let_through(copy, patch, remote_rules))):
         # Nothing to say after all, or not yet: its standing is computed afresh.
         return restand(lead_list, rules, now), None
-    lease, intent = now + timedelta(seconds=door.lease_s), Intent(patch or Patch(), now)
+    patch = patch and _part(patch, None if copy.approved else remote_rules.members_at_once)
+    reads_members = patch is None and _reads_members(copy, remote_rules)
+    lease_s = _READING_S + _WRITING_S if reads_members else door.lease_s
+    lease, intent = now + timedelta(seconds=lease_s), Intent(patch or Patch(), now)
     leased = replace(copy, fence=copy.fence + 1, lease_until=lease, intent=intent, look=False)
-    claimed = Claim(list_id=lead_list.id, kind=lead_list.kind, copy=copy, fence=leased.fence, patch=patch, at=now)
+    claimed = Claim(
+        list_id=lead_list.id,
+        kind=lead_list.kind,
+        copy=copy,
+        fence=leased.fence,
+        patch=patch,
+        told=patch and replace(in_ids(tx, copy.remote, patch, rules), base=_base(copy, remote_rules)),
+        at=now,
+        members=reads_members,
+    )
     return with_copy(lead_list, leased), claimed
+
+
+def _base(copy: Copy, rules: RemoteRules) -> datetime | None:
+    seen = copy.seen.get(Field.MEMBERS)
+    return seen.stamp.time if seen and rules.versioned else None
+
+
+def _part(patch: Patch, most: int | None) -> Patch:
+    """As much of it as one claim may take; the rest differs still, and is due at once."""
+    if most is None or len(patch.add) + len(patch.remove) <= most:
+        return patch
+    add = frozenset(sorted(patch.add)[:most])
+    return replace(patch, add=add, remove=frozenset(sorted(patch.remove)[: most - len(add)]))
+
+
+def _reads_members(copy: Copy, rules: RemoteRules) -> bool:
+    """They take calls of their own, and something about them is not known."""
+    if not (rules.members_apart and rules.direction(Field.MEMBERS).used):
+        return False
+    return copy.look_members or Field.MEMBERS not in copy.seen or Field.MEMBERS in copy.abandoned

@@ -15,11 +15,11 @@ from models.audit import Action
 from models.lead_list import Copy, Field, LeadList, Member, Stamp, Wanted
 from models.ledger import Change, ChangeKind
 from worker.engine.observe import as_shown
-from worker.engine.plan import restand
 from worker.engine.rules import NoMapping, RemoteRules, Rules
 from worker.errors import UsageError
 from worker.ports import Every, RemoteKey, Store, Tx
-from worker.sync.operate import BY_COMMAND, chunks, due_now, no_remote
+from worker.sync.operate import BY_COMMAND, chunks, no_remote
+from worker.sync.stand import due_now, stand
 
 #: Instead of a remote: what is wanted stays.
 WANTED: Final = "wanted"
@@ -78,8 +78,9 @@ def _each(tx: Tx, rules: Rules, which: Sequence[HeldField], use: str) -> Resolve
             tx.note(number, [step[1]])
             _audit(tx, after[number], step[1], use)
             decided += 1
-    touched = [restand(one, rules, tx.now) for one in after.values() if one is not before[one.id]]
-    tx.save([(before[one.id], one) for one in touched])
+    stood = stand(tx, [(before[one.id], one) for one in after.values() if one is not before[one.id]], rules)
+    tx.save(stood)
+    touched = [one for _, one in stood]
     return Resolved(decided, due_now(tx, touched))
 
 

@@ -14,7 +14,7 @@ so that another worker can go on at any of them:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -27,16 +27,19 @@ from models.observation import Evidence, Observation, Shown
 from models.scan import UNDER_WAY, Finding, Scan, ScanState
 from worker.engine import backoff
 from worker.engine.drift import alike_there, is_drift
-from worker.engine.missing import doubted, returned, with_missing
+from worker.engine.missing import doubted, returned
 from worker.engine.observe import Observed, observe
-from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.errors import AccessLost, LeadsyncError, RateLimited, RedisAway, Transient
-from worker.ports import Clock, Every, Lane, RemoteKey, Store, Tx
+from worker.ports import Clock, Lane, RemoteKey, Store, Tx
 from worker.remotes.base import Page
 from worker.remotes.line import Line
+from worker.sync.counting import countable, counted, must_recount
+from worker.sync.membership import Looked, in_full, looked_at
+from worker.sync.outcomes import access_lost
 from worker.sync.push import Door
-from worker.sync.settle import access_lost, pause_remote
+from worker.sync.settle import pause_remote
+from worker.sync.stand import due_now, stand, take_in_people
 
 log = structlog.get_logger(__name__)
 
@@ -150,17 +153,10 @@ class _Scanner:
         if paused:
             return await self._step(scan, self._put_down)
         patience_s = max(1.0, self._until - self._clock.monotonic())
-        line = Line(
-            door.wire,
-            door.tickets,
-            Lane.SCAN,
-            door.connector.error,
-            patience_s=patience_s,
-            now=self._clock.monotonic,
-        )
         try:
-            with line:
+            with self._line(patience_s) as line:
                 page = await door.connector.page(line, scan.cursor)
+            rows = await self._count(page, patience_s)
         except LeadsyncError as error:
             return await self._step(scan, partial(self._failed, error=error))
         except Exception as error:  # a bug must not make a scan begin the same page for ever
@@ -170,8 +166,23 @@ class _Scanner:
         # A page that repeats a list says the same of it twice.
         items = list({shown.remote_id: shown for shown in page.items}.values())
         for some in _chunks(items):
-            scan = await self._step(scan, partial(self._observe, items=some, asked_at=asked_at))
+            scan = await self._step(scan, partial(self._observe, items=some, asked_at=asked_at, rows=rows))
         return await self._step(scan, partial(self._turn, page=page))
+
+    def _line(self, patience_s: float) -> Line:
+        door = self._door
+        return Line(
+            door.wire,
+            door.tickets,
+            Lane.SCAN,
+            door.connector.error,
+            patience_s=patience_s,
+            now=self._clock.monotonic,
+        )
+
+    async def _count(self, page: Page, patience_s: float) -> Mapping[str, int]:
+        ids = await self._store.run(lambda tx: countable(tx, self._remote, page.items, self._rules))
+        return await counted(ids, self._door.connector, partial(self._line, patience_s), self._door.max_in_flight)
 
     def _before_a_page(self, tx: Tx) -> tuple[datetime, bool]:
         return tx.now, tx.remote_state(self._remote).paused
@@ -226,28 +237,34 @@ class _Scanner:
 
     # -- observing
 
-    def _observe(self, tx: Tx, scan: Scan, items: Sequence[Shown], asked_at: datetime) -> Scan:
+    def _observe(self, tx: Tx, scan: Scan, items: Sequence[Shown], asked_at: datetime, rows: Mapping[str, int]) -> Scan:
         """Some lists of a page. What moves a known one is only noted, until the whole scan is believed."""
-        known, lists = tx.find(self._keys(items)), self._loaded(tx, items)
+        looked = self._looked(tx, scan, [Finding(shown, asked_at) for shown in items])
+        known = tx.find(self._keys(items))
         new = [shown for shown in items if (self._remote, shown.remote_id) not in known]
         self._welcome(tx, scan, new, asked_at)
         found, changed, moved = list[Finding](), list[_Changed](), 0
         for shown in items:
-            before = lists.get(shown.remote_id)
-            if before is None:
+            if shown.remote_id not in looked:
                 continue
-            after = self._news(before, self._as_seen(scan, shown, asked_at))
+            before, seen = looked[shown.remote_id]
+            after, recount = (
+                self._news(before, seen),
+                must_recount(tx, before.copies[self._remote], rows.get(shown.remote_id), self._rules),
+            )
             if after is None:
+                changed += [(before, _look(before, self._remote, members=True), ())] if recount else []
                 continue
             copy, drift = before.copies[self._remote], is_drift(before, after, self._remote, self._rules)
             # A finding waits until the scan is believed; a push that is due would meanwhile write over what it found.
             if self._overtaken(copy, asked_at) or (drift and copy.standing is Standing.DUE):
                 moved += 1
-                changed.append((before, _look(returned(before, self._remote), self._remote), ()))
+                changed.append((before, _look(returned(before, self._remote), self._remote, members=recount), ()))
             elif drift:
                 found.append(Finding(shown, asked_at))
             else:
-                changed.append((before, after.lead_list, after.changes))
+                counted = _look(after.lead_list, self._remote, members=True) if recount else after.lead_list
+                changed.append((before, counted, after.changes))
         self._save(tx, changed)
         # What an earlier page showed of these lists is out of date, whatever it was.
         tx.scans.taken(scan.id, [shown.remote_id for shown in items])
@@ -260,7 +277,7 @@ class _Scanner:
         for number, shown in zip(tx.create([shown.kind for shown in items]), items, strict=True):
             empty = LeadList(id=number, kind=shown.kind)
             copy = Copy(remote=self._remote, remote_id=shown.remote_id)
-            seen = self._as_seen(scan, shown, asked_at)
+            seen = in_full(tx, self._as_seen(scan, shown, asked_at), self._rules)
             observed = observe(replace(empty, copies={self._remote: copy}), seen, self._rules)
             changed.append((empty, observed.lead_list, observed.changes))
         self._save(tx, changed)
@@ -283,29 +300,25 @@ class _Scanner:
         return copy.intent is not None or copy.look or (copy.landed_at is not None and copy.landed_at >= asked_at)
 
     def _as_seen(self, scan: Scan, shown: Shown, asked_at: datetime) -> Observation:
+        if not self._rules.remotes[self._remote].direction(Field.MEMBERS).used:
+            shown = replace(shown, members=None)
         return shown.on(self._remote, evidence=Evidence.READ, asked_at=asked_at, cause=f"scan {scan.id}")
 
     def _keys(self, items: Iterable[Shown]) -> list[RemoteKey]:
         return [(self._remote, shown.remote_id) for shown in items]
 
-    def _loaded(self, tx: Tx, items: Iterable[Shown]) -> dict[str, LeadList]:
-        """The known ones, locked, by their id there."""
-        compares = self._rules.remotes[self._remote].direction(Field.MEMBERS).used
-        whole = {shown.remote_id for shown in items if compares and shown.members is not None}
-        numbers = tx.find(self._keys(items))
-        lists = tx.load(set(numbers.values()), {n: Every.MEMBER for (_, on), n in numbers.items() if on in whole})
-        # One that was unlinked or joined between our look and our lock is met again by the next scan.
-        found = {on: lists[number] for (_, on), number in numbers.items() if number in lists}
-        return {on: one for on, one in found.items() if _holds(one, self._remote, on)}
+    def _looked(self, tx: Tx, scan: Scan, findings: Sequence[Finding]) -> Looked:
+        people = [person for finding in findings for person in finding.shown.people]
+        self._rung |= due_now(tx, take_in_people(tx, self._remote, people, self._rules))
+        seen = {one.shown.remote_id: self._as_seen(scan, one.shown, one.asked_at) for one in findings}
+        return looked_at(tx, self._remote, seen, self._rules)
 
     def _save(self, tx: Tx, changed: Sequence[_Changed]) -> None:
-        whole = ((before, with_missing(after, self._rules)) for before, after, _ in changed)
-        stood = [(before, restand(after, self._rules, tx.now)) for before, after in whole]
+        stood = stand(tx, [(before, after) for before, after, _ in changed], self._rules)
         tx.save(stood)
         for before, _, changes in changed:
             tx.note(before.id, changes)
-        copies = [copy for _, one in stood for copy in one.copies.values() if copy.standing is Standing.DUE]
-        self._rung |= {copy.remote for copy in copies if copy.due_at is not None and copy.due_at <= tx.now}
+        self._rung |= due_now(tx, [one for _, one in stood])
 
     # -- taking
 
@@ -314,17 +327,16 @@ class _Scanner:
         findings = tx.scans.findings(scan.id, _BATCH)
         if not findings:
             return self._doubt(tx, scan)
-        lists = self._loaded(tx, [finding.shown for finding in findings])
+        looked = self._looked(tx, scan, findings)
         changed, moved = list[_Changed](), 0
         for finding in findings:
-            before = lists.get(finding.shown.remote_id)
-            if before is None:
+            if finding.shown.remote_id not in looked:
                 continue
+            before, seen = looked[finding.shown.remote_id]
             if self._overtaken(before.copies[self._remote], finding.asked_at):
                 moved += 1
                 changed.append((before, _look(returned(before, self._remote), self._remote), ()))
                 continue
-            seen = self._as_seen(scan, finding.shown, finding.asked_at)
             observed = observe(returned(before, self._remote), seen, self._rules)
             changed.append((before, observed.lead_list, observed.changes))
         self._save(tx, changed)
@@ -374,9 +386,6 @@ def _chunks(items: Sequence[Shown]) -> Iterable[Sequence[Shown]]:
     return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
 
 
-def _holds(lead_list: LeadList, remote: str, remote_id: str) -> bool:
-    return remote in lead_list.copies and lead_list.copies[remote].remote_id == remote_id
-
-
-def _look(lead_list: LeadList, remote: str) -> LeadList:
-    return with_copy(lead_list, replace(lead_list.copies[remote], look=True))
+def _look(lead_list: LeadList, remote: str, *, members: bool = False) -> LeadList:
+    copy = lead_list.copies[remote]
+    return with_copy(lead_list, replace(copy, look=True, look_members=copy.look_members or members))

@@ -1,132 +1,34 @@
-"""Settle: one place that turns an error into an outcome, and an outcome into state. Called by push and scan.
+"""Settle: an outcome becomes state: what was shown, what is due, and the ledger. Called by push.
 
-| error                                    | outcome                                                     |
-| ---------------------------------------- | ----------------------------------------------------------- |
-| RateLimited                              | the whole remote waits; the try does not count              |
-| RemoteDown, other Transient              | later, with back-off, without limit                         |
-| Unclear, or an unreadable answer to a write | later, and read before anything else                     |
-| AccessLost                               | pause the remote, park nothing                              |
-| NotThere                                 | park; gone only if a complete scan did not show it either   |
-| Refused                                  | park with the remote's own message                          |
-| BadAnswer to a read                      | later; parked at the fifth in a row                         |
-| anything else: a bug                     | later, slowly, so that a deploy can mend it                 |
+What an error means is told by `worker.sync.outcomes`; who the members of an answer are, by `worker.sync.membership`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from models.lead_list import (
-    Abandoned,
-    Copy,
-    Field,
-    Kind,
-    LeadList,
-    Parked,
-    Standing,
-    Value,
-    Waiting,
-    with_copy,
-)
+from models.lead_list import NOBODY, Abandoned, Copy, Field, LeadList, Parked, Standing, Value, Waiting, with_copy
 from models.ledger import Attempt, Change
 from models.observation import MembersSeen, Observation
-from models.outcome import Done, Later, NotFound, Outcome, Park, PauseRemote
+from models.outcome import Done, Later, NotFound, Park, PauseRemote
 from models.patch import Patch
 from worker.engine import backoff, spelling
-from worker.engine.missing import with_missing
 from worker.engine.observe import News, Observed, news, observe
-from worker.engine.plan import plan, restand, tried
+from worker.engine.plan import plan, tried
 from worker.engine.rules import RemoteRules, Rules
-from worker.errors import AccessLost, BadAnswer, LeadsyncError, NotThere, RateLimited, RedisAway, Refused, Unclear
-from worker.ports import Every, Lane, RemoteState, Tx
+from worker.ports import Every, RemoteState, Tx
 from worker.sync.creating import born
 from worker.sync.gone import not_found
+from worker.sync.identity import keys_of
+from worker.sync.membership import held_off, in_full, in_short, members_named, overwritten
+from worker.sync.outcomes import Claim, Flown, look_first, name_of
+from worker.sync.stand import stand, take_in_people
 
 log = structlog.get_logger(__name__)
-
-#: Unreadable answers to reads in a row before a person is asked.
-_BAD_ANSWERS = 5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """One copy that this process may push until its lease ends."""
-
-    list_id: int
-    kind: Kind | None
-    #: As it stood when it was claimed.
-    copy: Copy
-    #: The number that must still stand in the row when the answer is written.
-    fence: int
-    #: What to send; None to read.
-    patch: Patch | None
-    #: The database's clock when it was claimed.
-    at: datetime
-
-    @property
-    def creates(self) -> bool:
-        """The list is not there yet: what is sent makes it."""
-        return self.copy.pending
-
-    @property
-    def lane(self) -> Lane:
-        """A second try must not crowd out first tries."""
-        return Lane.RETRY if self.copy.tries else Lane.LIVE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flown:
-    """A claim and what came of it."""
-
-    claim: Claim
-    outcome: Outcome
-    status: int | None
-    duration_s: float
-
-
-def outcome_of(error: Exception, claim: Claim, *, spread: float) -> Outcome:
-    """The table above. `spread` is a random number in [0, 1)."""
-    tries = claim.copy.tries + 1
-    match error:
-        case RateLimited():
-            return Later(after_s=0.0, waiting=Waiting.BUDGET, note=str(error), counts=False)
-        case RedisAway():
-            return Later(after_s=0.0, waiting=Waiting.BUDGET, note=str(error), counts=False, unclear=False)
-        case Unclear() | TimeoutError() if claim.patch is not None:
-            return _look_first(str(error) or "the call took longer than its lease allows", tries, spread)
-        case BadAnswer() if claim.patch is not None:
-            return _look_first(f"the answer to our write is unreadable: {error}", tries, spread)
-        case BadAnswer() if tries >= _BAD_ANSWERS:
-            return Park(
-                cause=f"the remote's answer is unreadable: {error}",
-                next_step=f"check base_url and the remote, then: leadsync parked retry {_name(claim)}",
-            )
-        case AccessLost():
-            return access_lost(error, claim.copy.remote)
-        case NotThere() if not claim.copy.pending:
-            return NotFound()
-        case Refused():
-            step = f"change the list, or: leadsync parked retry {_name(claim)}"
-            none = f"; if it is not to be there: leadsync unlink {_name(claim)}" if claim.creates else ""
-            return Park(cause=str(error), next_step=step + none)
-        case LeadsyncError() | TimeoutError():
-            asked = getattr(error, "retry_after_s", None)
-            wait = backoff.delay_s(tries, spread, asked_for_s=asked)
-            return Later(after_s=wait, waiting=Waiting.BACKOFF, note=str(error) or "no answer in time")
-        case _:
-            log.error("push_bug", list_id=claim.list_id, remote=claim.copy.remote, exc_info=error)
-            note = f"a bug in leadsync ({type(error).__name__}); see the log"
-            wait = backoff.delay_s(max(tries, 6), spread)
-            return Later(after_s=wait, waiting=Waiting.BACKOFF, note=note, unclear=claim.patch is not None)
-
-
-def access_lost(error: AccessLost, remote: str) -> PauseRemote:
-    """What it means, and what a person can do."""
-    next_step = f"renew its token, start the workers anew, then: leadsync resume {remote}"
-    return PauseRemote(cause=str(error), next_step=next_step)
 
 
 def pause_remote(tx: Tx, remote: str, outcome: PauseRemote) -> None:
@@ -139,7 +41,7 @@ def pause_remote(tx: Tx, remote: str, outcome: PauseRemote) -> None:
 
 def land(tx: Tx, flown: list[Flown], rules: Rules, *, late_write_s: float) -> None:
     """Write the outcomes of calls: what was shown, what is due, and the ledger. One transaction."""
-    lists = tx.load({one.claim.list_id for one in flown}, _members_shown(flown))
+    flown, lists = _in_keys(tx, flown, rules)
     before, attempts = dict(lists), list[Attempt]()
     # Creates first: one of the other lists may turn out to be what was created.
     for one in sorted(flown, key=lambda one: not one.claim.creates):
@@ -161,8 +63,7 @@ def land(tx: Tx, flown: list[Flown], rules: Rules, *, late_write_s: float) -> No
         lists[one.claim.list_id] = lead_list
         tx.note(lead_list.id, changes)
         attempts.append(_attempt(one, tx.now, word))
-    after = {number: restand(with_missing(one, rules), rules, tx.now) for number, one in lists.items()}
-    tx.save([(before[number], one) for number, one in after.items()])
+    tx.save(stand(tx, [(before[number], one) for number, one in lists.items()], rules))
     tx.attempted(attempts)
 
 
@@ -171,19 +72,56 @@ def _is_claimed(copy: Copy, claim: Claim) -> bool:
     return (copy.fence, copy.remote_id) == (claim.fence, claim.copy.remote_id)
 
 
-def _members_shown(flown: list[Flown]) -> dict[int, Every]:
-    """An answer that shows a whole membership is compared with all that is known of it; of a list that is not there,
-    what was known may have to be forgotten; and one that was created may have to be joined with another.
+def _in_keys(tx: Tx, flown: Sequence[Flown], rules: Rules) -> tuple[list[Flown], dict[int, LeadList]]:
+    """The outcomes with keys in the place of ids, and the lists with all members that they speak of: of a list that is
+    not there, what was known may have to be forgotten; and one that was created may have to be joined with another.
     """
-    return {
-        one.claim.list_id: Every.MEMBER
-        for one in flown
-        if isinstance(one.outcome, NotFound) or one.claim.creates or _shows_members(one.outcome)
-    }
+    for one in flown:
+        if isinstance(one.outcome, Done) and one.outcome.shown is not None and one.outcome.shown.people:
+            take_in_people(tx, one.claim.copy.remote, one.outcome.shown.people, rules)
+    whole = {one.claim.list_id for one in flown if isinstance(one.outcome, NotFound) or one.claim.creates}
+    needed: dict[int, frozenset[str] | Every] = {one.claim.list_id: _members_named(tx, one, rules) for one in flown}
+    lists = tx.load(needed, {**needed, **dict.fromkeys(whole, Every.MEMBER)})
+    flown = [_as_known_now(one, lists.get(one.claim.list_id)) for one in flown]
+    told = [_told_in_keys(tx, one, lists.get(one.claim.list_id), rules, full=one.claim.creates) for one in flown]
+    more = {one.claim.list_id for one, in_keys in zip(flown, told, strict=True) if in_keys is None} - whole
+    lists |= tx.load(more, dict.fromkeys(more, Every.MEMBER))
+    full = [
+        in_keys or _told_in_keys(tx, one, lists.get(one.claim.list_id), rules, full=True)
+        for one, in_keys in zip(flown, told, strict=True)
+    ]
+    return [one for one in full if one is not None], lists
 
 
-def _shows_members(outcome: Outcome) -> bool:
-    return isinstance(outcome, Done) and outcome.shown is not None and outcome.shown.members is not None
+def _as_known_now(one: Flown, lead_list: LeadList | None) -> Flown:
+    """Members that were sent may have turned out to be others while they were on their way."""
+    copy = lead_list.copies.get(one.claim.copy.remote) if lead_list else None
+    if copy is None or copy.intent is None or one.claim.patch is None or not _is_claimed(copy, one.claim):
+        return one
+    return replace(one, claim=replace(one.claim, patch=copy.intent.patch))
+
+
+def _members_named(tx: Tx, one: Flown, rules: Rules) -> frozenset[str]:
+    patch, outcome = one.claim.patch or Patch(), one.outcome
+    shown = [outcome.shown] if isinstance(outcome, Done) and outcome.shown is not None else []
+    return patch.add | patch.remove | members_named(tx, shown, rules)
+
+
+def _told_in_keys(tx: Tx, one: Flown, lead_list: LeadList | None, rules: Rules, *, full: bool) -> Flown | None:
+    """None when more members must be loaded for it."""
+    outcome, remote = one.outcome, one.claim.copy.remote
+    if not isinstance(outcome, Done) or lead_list is None or remote not in lead_list.copies:
+        return one
+    seen = [(outcome.before, None), (outcome.shown, one.claim.patch)]
+    said = [
+        shown and (in_full(tx, shown, rules) if full else in_short(tx, shown, lead_list, rules, patch))
+        for shown, patch in seen
+    ]
+    if any(shown is not None and news is None for (shown, _), news in zip(seen, said, strict=True)):
+        return None
+    keys = keys_of(tx, remote, outcome.refused, rules)
+    why = {keys[one]: reason for one, reason in outcome.refused.items()}
+    return replace(one, outcome=Done(said[1], said[0], why))
 
 
 def abandon(copy: Copy, late_write_s: float) -> Copy:
@@ -203,11 +141,6 @@ def _given_up(copy: Copy, field: Field, value: Value, until: datetime) -> Abando
     return Abandoned(value, until, times=earlier.times + 1 if earlier and earlier.value == value else 1)
 
 
-def _look_first(note: str, tries: int, spread: float) -> Later:
-    wait = backoff.delay_s(tries, spread)
-    return Later(after_s=wait, waiting=Waiting.READ_BACK, note=note, unclear=True)
-
-
 def _apply(
     lead_list: LeadList, copy: Copy, one: Flown, rules: Rules, now: datetime, late_write_s: float
 ) -> tuple[LeadList, tuple[Change, ...], str]:
@@ -216,8 +149,15 @@ def _apply(
     match one.outcome:
         case Done(shown=None):
             return _unproven(lead_list, free, now, late_write_s)
-        case Done(shown=shown) if shown is not None:
-            return _shown(lead_list, free, one.claim, shown, rules, now, late_write_s)
+        case Done(shown=shown, before=None, refused=refused) if shown is not None:
+            held_back = held_off(with_copy(lead_list, free), copy.remote, refused)
+            return _shown(held_back, free, one.claim, shown, rules, now, late_write_s)
+        case Done(shown=shown, before=before) if shown is not None and before is not None:
+            read = observe(with_copy(lead_list, free), before, rules)
+            written = overwritten(read.lead_list, before, shown)
+            there = written.copies[copy.remote]
+            after, changes, word = _shown(written, there, one.claim, shown, rules, now, late_write_s)
+            return after, (*read.changes, *changes), word
         case Later() as later:
             ended = abandon(free, late_write_s) if later.unclear else _unsent(free, one.claim)
             waiting = _later(ended, later, now)
@@ -253,8 +193,7 @@ def _shown(
         return with_copy(lead_list, _read_again(copy, now)), (), "stale"
     if claim.patch is None:
         return _read(lead_list, copy, claim, shown, rules)
-    hides_members = shown.members is None and bool(claim.patch.add or claim.patch.remove)
-    if hides_members or not claim.patch.fields.keys() <= shown.fields.keys():
+    if _hides_members(claim.patch, lead_list, copy, shown) or not claim.patch.fields.keys() <= shown.fields.keys():
         observed = observe(with_copy(lead_list, copy), shown, rules)
         seen = observed.lead_list.copies[copy.remote]
         unproven, _, word = _unproven(observed.lead_list, seen, now, late_write_s)
@@ -271,15 +210,28 @@ def _shown(
     return parked, observed.changes, "parked"
 
 
+def _hides_members(patch: Patch, lead_list: LeadList, copy: Copy, shown: Observation) -> bool:
+    """The answer does not tell what became of the members that were sent. One that tells of a part does: the rest
+    still differs.
+    """
+    if shown.members is None:
+        refused = {key for key in patch.add if copy.remote in lead_list.members.get(key, NOBODY).excluded}
+        return bool((patch.add - refused) or patch.remove)
+    if not shown.members.whole or shown.members.rest_as_known:
+        return False
+    return not (patch.add <= shown.members.added and patch.remove.isdisjoint(shown.members.added))
+
+
 def _read(
     lead_list: LeadList, copy: Copy, claim: Claim, shown: Observation, rules: Rules
 ) -> tuple[LeadList, tuple[Change, ...], str]:
     """What a read showed. While a write of ours has not been found there, its failures go on counting, so that
     reading and writing in turn slows down instead of going on for ever at full speed.
     """
-    tries = copy.tries
+    tries, parked = copy.tries, copy.parked if copy.parked is not None and copy.parked.digest else None
     learned = spelling.learn_from_read(copy, shown)
-    copy = replace(_calm(copy), intent=None, hidden=_hidden(copy, shown, rules), spelling=learned)
+    # A patch that failed has failed still; what was parked because it could not be read has been read.
+    copy = replace(_calm(copy), parked=parked, intent=None, hidden=_hidden(copy, shown, rules), spelling=learned)
     observed = observe(with_copy(lead_list, copy), shown, rules)
     copy = observed.lead_list.copies[copy.remote]
     if shown.members is not None and _is_there(copy.abandoned.get(Field.MEMBERS), shown.members):
@@ -308,14 +260,16 @@ def _unproven(
 ) -> tuple[LeadList, tuple[Change, ...], str]:
     """Answered well, but the answer does not show what we sent: look, sooner or later."""
     note = "the answer does not show what was sent"
-    look = _look_first(note, copy.tries + 1, spread=1.0)
+    look = look_first(note, copy.tries + 1, spread=1.0)
     return with_copy(lead_list, _later(abandon(copy, late_write_s), look, now)), (), "unclear"
 
 
 def _hidden(copy: Copy, shown: Observation, rules: Rules) -> frozenset[Field]:
     """A read shows the whole list: a field that it leaves out, and that was never seen, does not exist there."""
     remote_rules = rules.remotes[copy.remote]
-    told = {*shown.fields, *copy.seen} | ({Field.MEMBERS} if shown.members else set())
+    told = {*shown.fields, *copy.seen}
+    if shown.members is not None or remote_rules.members_apart:
+        told.add(Field.MEMBERS)
     return frozenset(f for f in Field if remote_rules.direction(f).used and f not in told)
 
 
@@ -345,9 +299,10 @@ def _park_ignored(
         cause=f"field ignored by {copy.remote}: {', '.join(ignored)} (answered well, kept the old value)",
         next_step=(
             f'set remotes.{copy.remote}.fields = {{ {ignored[0]} = "pull" }} if it cannot be written there, '
-            f"or: leadsync parked retry {_name(claim)}"
+            f"or: leadsync parked retry {name_of(claim)}"
         ),
-        digest=left.digest(),
+        # Of that alone: whatever else differs by now is another patch, and another chance.
+        digest=Patch({field: value for field, value in left.fields.items() if field in ignored}).digest(),
     )
     return with_copy(lead_list, replace(copy, parked=parked))
 
@@ -394,7 +349,3 @@ def _sent(patch: Patch) -> dict[str, object]:
     if patch.remove:
         sent["members_removed"] = sorted(patch.remove)
     return sent
-
-
-def _name(claim: Claim) -> str:
-    return f"{claim.copy.remote}:{claim.copy.remote_id}"

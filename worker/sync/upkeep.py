@@ -7,16 +7,19 @@ list's state now: whatever is not would be counted wrongly, and might never be p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
-from models.lead_list import Copy, LeadList
+from models.lead_list import Copy, LeadList, Member, Tally
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
+from worker.engine.tally import counted as with_rows
+from worker.engine.tally import tally_of
 from worker.ports import Clock, Every, Kept, Store, Tx
+from worker.sync.stand import stand
 
 log = structlog.get_logger(__name__)
 
@@ -86,10 +89,15 @@ def _check(tx: Tx, rules: Rules, after: int, *, settled: bool) -> Checked:
     numbers = tx.upkeep.lists(after, _BATCH)
     last = numbers[-1] if len(numbers) == _BATCH else 0
     astray = tx.upkeep.mend(after, last or None)
-    loaded = tx.load(numbers, dict.fromkeys(tx.upkeep.small(numbers, _MEMBERS), Every.MEMBER))
+    small = tx.upkeep.small(numbers, _MEMBERS)
+    loaded = tx.load(numbers, dict.fromkeys(small, Every.MEMBER))
     lists = [one for one in loaded.values() if not _in_flight(one.copies.values(), tx.now)]
-    wrong = {one.id: found for one in lists if (found := _mismatches(one, rules, tx.now))}
-    tx.save([(one, restand(one, rules, tx.now)) for one in lists if one.id in wrong])
+    counted = {one.id: _recounted(one) if one.id in small else one for one in lists}
+    wrong = {
+        one.id: found for one in lists if (found := _mismatches(one, rules, tx.now) | _miscounted(one, counted[one.id]))
+    }
+    stood = stand(tx, [(counted[number], counted[number]) for number in wrong], rules)
+    tx.save([(loaded[after.id], after) for _, after in stood])
     told = {number: words if settled else {} for number, words in wrong.items()}
     for one in astray:
         told.setdefault(one.list_id, {})[one.remote] = one.found
@@ -99,6 +107,32 @@ def _check(tx: Tx, rules: Rules, after: int, *, settled: bool) -> Checked:
         else:
             log.info("stands_anew_under_new_settings", list_id=number)
     return Checked(after=last, lists=len(lists), mismatches=sum(map(len, told.values())))
+
+
+def _recounted(lead_list: LeadList) -> LeadList:
+    """With what copies keep about their members as the rows tell it, all of which are loaded."""
+    members = lead_list.members
+    copies = {
+        remote: replace(
+            copy,
+            tally=copy.tally and with_rows(_tally(members, remote), copy.tally.rows),
+            excluded=sum(remote in member.excluded for member in members.values()),
+        )
+        for remote, copy in lead_list.copies.items()
+    }
+    return replace(lead_list, copies=copies)
+
+
+def _tally(members: Mapping[str, Member], remote: str) -> Tally:
+    return tally_of(key for key, member in members.items() if member.shown_by(remote))
+
+
+def _miscounted(lead_list: LeadList, right: LeadList) -> dict[str, str]:
+    return {
+        remote: "its members are counted wrongly"
+        for remote, copy in lead_list.copies.items()
+        if copy != right.copies[remote]
+    }
 
 
 def _in_flight(copies: Iterable[Copy], now: datetime) -> bool:

@@ -3,6 +3,7 @@
 | who comes                       | with                                | is                                      |
 | ------------------------------- | ----------------------------------- | --------------------------------------- |
 | a program                       | `Authorization: Bearer`, /api only  | an operator                             |
+| Prometheus                      | the same, /metrics only             | a viewer                                |
 | a browser                       | the session cookie of a login       | operator or viewer, as the password was |
 | anybody on this machine         | nothing, while no password is set   | an operator                             |
 
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from fastapi import Request
+from pydantic import SecretStr
 
 from worker.settings import WebSettings
 from worker.web.session import Passwords, Role, Session, Sessions
@@ -103,7 +105,7 @@ class Access:
         passwords = {role: word for role, word in words.items() if word is not None}
         self._settings = settings
         self._proxies = [ipaddress.ip_network(one) for one in settings.trusted_proxy]
-        self._token = settings.api_token.get_secret_value().encode() if settings.api_token else None
+        self._token, self._metrics_token = _bytes(settings.api_token), _bytes(settings.metrics_token)
         #: Whether people log in; otherwise only this machine is answered.
         self.asks_password = bool(passwords)
         self.passwords = Passwords(passwords, sleep)
@@ -118,16 +120,24 @@ class Access:
             self._only_here(request, visit, forwarded=trusted)
         return visit
 
-    def bearer(self, request: Request, visit: Visit) -> Person | None:
-        """A program, if it says to be one. Raises `Denied` for a wrong token."""
+    def bearer(self, request: Request, visit: Visit, *, measures: bool = False) -> Person | None:
+        """A program, if it says to be one; one that `measures` may have a token for that alone. Raises `Denied` for a
+        wrong token.
+        """
         said = request.headers.get("authorization", "")
         if not said.lower().startswith(_SCHEME):
             return None
-        if self._token is None:
-            raise Denied(401, "no token is accepted here: web.api_token is not set")
-        if not hmac.compare_digest(said[len(_SCHEME) :].strip().encode("latin-1"), self._token):
-            raise Denied(401, "this token is not the one in web.api_token")
-        return Person(role=Role.OPERATOR, address=visit.address, user=visit.user)
+        known = [("web.api_token", self._token, Role.OPERATOR)]
+        if measures:
+            known.append(("web.metrics_token", self._metrics_token, Role.VIEWER))
+        accepted = [(name, token, role) for name, token, role in known if token is not None]
+        if not accepted:
+            raise Denied(401, f"no token is accepted here: {known[-1][0]} is not set")
+        brought = said[len(_SCHEME) :].strip().encode("latin-1")
+        for _, token, role in accepted:
+            if hmac.compare_digest(brought, token):
+                return Person(role=role, address=visit.address, user=visit.user)
+        raise Denied(401, f"this token is not the one in {accepted[-1][0]}")
 
     def session(self, request: Request) -> Session | None:
         """What the cookie proves."""
@@ -171,6 +181,10 @@ def operator(request: Request) -> Person:
     if not asks.can_act:
         raise Denied(403, "viewers change nothing; log in with the operators' password")
     return asks
+
+
+def _bytes(secret: SecretStr | None) -> bytes | None:
+    return None if secret is None else secret.get_secret_value().encode()
 
 
 def _address(text: str) -> _Address | None:

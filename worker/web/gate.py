@@ -25,12 +25,14 @@ from worker.web.session import Session
 log = structlog.get_logger(__name__)
 
 #: They bring their own proof, or tell nothing.
-_OWN_RULES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+_OWN_RULES: Final = frozenset({"/healthz", "/readyz"})
 _OWN_RULES_BELOW: Final = "/webhooks/"
 #: What it takes to log in.
 LOGIN, LOGOUT = "/login", "/logout"
 _LOGIN_NEEDS: Final = "/static/"
 API: Final = "/api"
+#: Asked by Prometheus, which cannot log in.
+METRICS: Final = "/metrics"
 
 #: Ticked rows of a form, or ids in JSON, are far below.
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -92,10 +94,16 @@ class Gate:
         changes = request.method not in _READS
         body = await _body(request) if changes else b""
         receive = _again(body, request.receive) if changes else request.receive
-        program = self._access.bearer(request, visit) if _below(_path(request), API) else None
+        program = self._program(request, visit)
         if program is not None:
             return receive, _LetIn(program)
         return receive, self._browser(request, visit, body, changes=changes)
+
+    def _program(self, request: Request, visit: Visit) -> Person | None:
+        path = _path(request)
+        if path == METRICS:
+            return self._access.bearer(request, visit, measures=True)
+        return self._access.bearer(request, visit) if _below(path, API) else None
 
     def _browser(self, request: Request, visit: Visit, body: bytes, *, changes: bool) -> _LetIn:
         path, session, cookie = _path(request), self._access.session(request), None
@@ -140,6 +148,8 @@ def _ask_to_log_in(request: Request) -> Response:
     where = _path(request) + (f"?{query}" if query else "")
     if _below(_path(request), API):
         return refusal(request, Denied(401, "log in, or send web.api_token as Authorization: Bearer"))
+    if _path(request) == METRICS:
+        return refusal(request, Denied(401, "send web.metrics_token as Authorization: Bearer, or log in"))
     if "hx-request" in request.headers:
         return PlainTextResponse("leadsync: log in again\n", 401, {"hx-redirect": LOGIN})
     if request.method not in _READS:

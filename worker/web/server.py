@@ -22,7 +22,7 @@ from worker.settings import Settings
 from worker.store.database import open_database
 from worker.store.health import Health
 from worker.store.views import Views
-from worker.web import health, login, webhooks
+from worker.web import health, login, metrics, webhooks
 from worker.web.access import Access, Denied, is_loopback
 from worker.web.actions import Actions
 from worker.web.api.app import make_api
@@ -56,6 +56,7 @@ def make_app(runtime: Runtime, look: Callable[[str], None]) -> FastAPI:
     app.add_middleware(Gate, access=access)
     app.add_exception_handler(Denied, refused)
     app.include_router(health.router(runtime))
+    app.include_router(metrics.router(runtime, views))
     app.include_router(webhooks.router(runtime, Waker(look).wake))
     app.include_router(login.router(access, pages.login))
     pages.mount(app, runtime, views, actions, database)

@@ -1,4 +1,4 @@
-"""Scans, plans that may be applied, what a copy must know for them, and what people did."""
+"""Scans, plans that may be applied, what a copy must know for them, who members are, and what people did."""
 
 from __future__ import annotations
 
@@ -23,6 +23,42 @@ def upgrade() -> None:
     op.add_column("copies", sa.Column("absent", DOCUMENT, nullable=True))
     op.add_column("copies", sa.Column("approved", sa.String(length=64), nullable=True))
     op.add_column("copies", sa.Column("name_key", sa.String(length=100), nullable=True))
+    with op.batch_alter_table("copies") as copies:
+        copies.add_column(sa.Column("look_members", sa.Boolean(), server_default=sa.false(), nullable=False))
+        copies.add_column(sa.Column("tally", DOCUMENT, nullable=True))
+        copies.add_column(sa.Column("excluded", NUMBER, server_default="0", nullable=False))
+        copies.add_column(sa.Column("replaced", DOCUMENT, nullable=True))
+    op.create_table(
+        "identities",
+        sa.Column("system", sa.String(length=128), nullable=False),
+        sa.Column("id", sa.String(length=512), nullable=False),
+        sa.Column("member", sa.String(length=512), nullable=False),
+        sa.Column("learned", NUMBER, nullable=False),
+        sa.PrimaryKeyConstraint("system", "id", name="pk_identities"),
+    )
+    op.create_index("ix_identities_member", "identities", ["member", "system"], unique=False)
+    op.create_table(
+        "people",
+        sa.Column("member", sa.String(length=512), nullable=False),
+        *(
+            sa.Column(name, sa.String(length=512), nullable=True)
+            for name in ("first_name", "last_name", "company_name")
+        ),
+        sa.PrimaryKeyConstraint("member", name="pk_people"),
+    )
+    op.create_table(
+        "exclusions",
+        sa.Column("list_id", NUMBER, nullable=False),
+        sa.Column("remote", sa.String(length=128), nullable=False),
+        sa.Column("member", sa.String(length=512), nullable=False),
+        sa.Column("reason", sa.String(length=200), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["list_id"], ["lead_lists.id"], name="fk_exclusions_list_id_lead_lists", ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("list_id", "remote", "member", name="pk_exclusions"),
+    )
+    op.create_index("ix_exclusions_member", "exclusions", ["member"], unique=False)
+    op.create_index("ix_members_member", "members", ["member"], unique=False)
     op.create_index("ix_copies_name", "copies", ["remote", "name_key"], unique=False)
     op.create_index(
         "ix_copies_absent",
@@ -133,8 +169,20 @@ def downgrade() -> None:
         postgresql_where=sa.text("absent IS NOT NULL"),
     )
     op.drop_index("ix_copies_name", "copies")
+    op.drop_index("ix_members_member", "members")
+    for table in ("exclusions", "people", "identities"):
+        op.drop_table(table)
     with op.batch_alter_table("copies") as copies:
-        for column in ("name_key", "approved", "absent", "landed_at"):
+        for column in (
+            "replaced",
+            "excluded",
+            "tally",
+            "look_members",
+            "name_key",
+            "approved",
+            "absent",
+            "landed_at",
+        ):
             copies.drop_column(column)
     with op.batch_alter_table("lead_lists") as lists:
         lists.drop_column("apart")

@@ -11,7 +11,7 @@ from models.observation import Shown
 from models.patch import Patch
 from worker.engine.rules import Direction
 from worker.errors import LeadsyncError
-from worker.remotes.base import Answer, Capabilities, Page, Request, Send, segment, sendable
+from worker.remotes.base import Answer, Capabilities, HoldsMembers, Page, Request, Send, segment, sendable
 from worker.remotes.crm import errors, mapping
 from worker.remotes.owners import MappedOwners, Owners, PlainOwners
 from worker.remotes.reading import Item, document, next_cursor, only
@@ -24,7 +24,7 @@ PAGE = 100
 DIRECTIONS: Mapping[Field, Direction] = MappingProxyType(dict.fromkeys(Field, Direction.BOTH))
 
 
-class CrmConnector:
+class CrmConnector(HoldsMembers):
     """One CRM. Its user ids are the canonical owners, unless settings map them (a second CRM)."""
 
     capabilities = Capabilities(fields=frozenset(Field), versioned=True, pushes_events=True)

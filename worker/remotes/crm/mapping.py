@@ -7,7 +7,9 @@ from typing import Any
 from models.lead_list import Field, Value
 from models.observation import Shown
 from models.patch import Patch
+from models.person import Person
 from worker.engine.rules import NoMapping
+from worker.errors import BadAnswer
 from worker.remotes.owners import Owners, to_send
 from worker.remotes.reading import Item
 
@@ -20,13 +22,37 @@ def parse(value: Any, owners: Owners) -> Shown:
         fields[Field.OWNER] = owners.parse(item.text_or_null("owner"))
     if item.has("enrichment"):
         fields[Field.ENRICHMENT] = item.flag_or_null("enrichment")
-    members = item.ids_or_null("members")
+    members, people = _members(item)
     return Shown(
         remote_id=item.id(),
         kind=item.kind("kind"),
         fields=fields,
-        members=None if members is None else frozenset(members),
+        members=members,
+        people=people,
         version=item.time("updated_at"),
+    )
+
+
+def _members(item: Item) -> tuple[frozenset[str] | None, tuple[Person, ...]]:
+    """Ids, or objects as in events, which tell who the members are too; nothing when they were not shown."""
+    members = item.ids_or_objects("members")
+    if members is None:
+        return None, ()
+    people = tuple(_person(held) for _, held in members if held is not None)
+    return frozenset(one for one, _ in members), people
+
+
+def _person(item: Item) -> Person:
+    known = item.get("ids") or {}
+    if not isinstance(known, dict) or not all(isinstance(one, str) and one for one in known.values()):
+        raise BadAnswer("expected a member's ids as an object of remotes and ids, got something else")
+    return Person(
+        id=item.id(),
+        email=item.text_or_null("email"),
+        first_name=item.text_or_null("first_name"),
+        last_name=item.text_or_null("last_name"),
+        company_name=item.text_or_null("company_name"),
+        ids=known,
     )
 
 

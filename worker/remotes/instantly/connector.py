@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
 from models.lead_list import Field, Kind, Value
 from models.observation import Shown
 from models.patch import Patch
+from models.person import Naming
 from worker.engine.rules import Direction
-from worker.errors import LeadsyncError, Refused
-from worker.remotes.base import Answer, Capabilities, Page, Request, Send, segment, sendable
-from worker.remotes.instantly import errors, mapping
+from worker.errors import LeadsyncError, Refused, Unclear
+from worker.remotes.base import Answer, Capabilities, Page, Request, Send, sendable
+from worker.remotes.instantly import adding, errors, jobs, mapping, members, removing
+from worker.remotes.instantly.done import Done
+from worker.remotes.instantly.paths import LISTS, PAGE, WORKSPACE, lead_list
 from worker.remotes.owners import MappedOwners
 from worker.remotes.reading import Item, document, next_cursor, only
 from worker.remotes.status import as_error
 
-LISTS = "/api/v2/lead-lists"
-WORKSPACE = "/api/v2/workspaces/current"
-#: The most Instantly allows.
-PAGE = 100
-
 #: Unless settings say otherwise. Owners flow once settings map them; until then each would be a stranger.
+#: Members are for who asks: they become rows that cost money, and to remove one deletes its row for good.
 DIRECTIONS: Mapping[Field, Direction] = MappingProxyType(
-    {Field.NAME: Direction.BOTH, Field.ENRICHMENT: Direction.BOTH, Field.OWNER: Direction.OFF}
+    {
+        Field.NAME: Direction.BOTH,
+        Field.ENRICHMENT: Direction.BOTH,
+        Field.OWNER: Direction.OFF,
+        Field.MEMBERS: Direction.OFF,
+    }
 )
 
 
 class InstantlyConnector:
     """One workspace."""
 
-    capabilities = Capabilities(fields=frozenset(mapping.WORDS), versioned=False, pushes_events=False)
+    capabilities = Capabilities(
+        fields=frozenset(DIRECTIONS),
+        versioned=False,
+        pushes_events=False,
+        naming=Naming.EMAIL,
+        members_apart=True,
+        members_at_once=5_000,
+    )
 
     def __init__(self, name: str, owners: Mapping[str, str] | None = None, others: Collection[str] = ()) -> None:
         """`owners` as in settings."""
@@ -40,15 +52,37 @@ class InstantlyConnector:
         self._owners = MappedOwners(name, owners or {})
 
     async def get(self, send: Send, remote_id: str) -> Shown:
-        """GET one list."""
-        answer = await send(Request(method="GET", path=_path(remote_id)))
+        """GET one list. It does not say who is in it."""
+        answer = await send(Request(method="GET", path=lead_list(remote_id)))
         return only(mapping.parse(document(answer), self._owners), remote_id)
 
+    async def members(self, send: Send, remote_id: str) -> Shown:
+        """The list, then all of its leads, unless a background job is moving them."""
+        shown = await self.get(send, remote_id)
+        await jobs.none_at_work(send, remote_id)
+        people, rows = await members.read(send, remote_id)
+        return replace(shown, members=frozenset(people), rows=rows, people=tuple(people.values()))
+
+    async def count_members(self, send: Send, remote_id: str) -> int:
+        """By the statistics of its verification."""
+        return await members.count(send, remote_id)
+
     async def patch(self, send: Send, remote_id: str, kind: Kind | None, patch: Patch) -> Shown | None:
-        """PATCH what differs."""
-        body = mapping.render(sendable(patch, self.capabilities.fields), self._owners)
-        answer = await send(Request(method="PATCH", path=_path(remote_id), body=body))
-        return only(mapping.parse(document(answer), self._owners), remote_id) if answer.body else None
+        """PATCH fields that differ, then add leads, then delete leads."""
+        shown = await self._tell(send, remote_id, sendable(patch, self.capabilities.fields))
+        if not (patch.add or patch.remove):
+            return shown
+        done = Done(told=bool(patch.fields), fields=shown.fields if shown else {})
+        try:
+            await adding.add(send, remote_id, patch, done)
+            await removing.remove(send, remote_id, patch.remove, done)
+        except Unclear:
+            raise
+        except LeadsyncError:
+            # What is left is wanted still, and will fail for itself.
+            if not done:
+                raise
+        return done.shown(remote_id)
 
     async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
         """POST a list. Instantly's lists hold people."""
@@ -76,9 +110,16 @@ class InstantlyConnector:
 
     def error(self, request: Request, answer: Answer) -> LeadsyncError:
         """By status."""
-        by_id = request.path.startswith(f"{LISTS}/")
-        return as_error(self.name, request, answer, errors.message(answer), by_id=by_id)
+        return as_error(self.name, request, answer, errors.message(answer), by_id=_names_a_list(request))
+
+    async def _tell(self, send: Send, remote_id: str, patch: Patch) -> Shown | None:
+        path = lead_list(remote_id)
+        if not patch.fields:
+            return None
+        answer = await send(Request(method="PATCH", path=path, body=mapping.render(patch, self._owners)))
+        return only(mapping.parse(document(answer), self._owners), remote_id) if answer.body else None
 
 
-def _path(remote_id: str) -> str:
-    return f"{LISTS}/{segment(remote_id)}"
+def _names_a_list(request: Request) -> bool:
+    inside = isinstance(request.body, Mapping) and "list_id" in request.body
+    return inside or request.path.startswith(f"{LISTS}/")

@@ -14,11 +14,13 @@ from models.audit import Audited
 from models.lead_list import Field
 from worker.desk import remote_key
 from worker.documents import lists as pages
+from worker.documents.alerts import AlertLine, alerts, open_alerts
 from worker.documents.audit import audit
 from worker.documents.conflicts import HeldDocument, conflicts
 from worker.documents.doctor import DoctorDocument, doctor
 from worker.documents.lists import ListLine, PageDocument, ParkedLine
-from worker.documents.plan import PlanDocument, plan
+from worker.documents.members import MemberDocument, member, members
+from worker.documents.plan import PLAN_PATIENCE, PlanDocument, plan
 from worker.documents.scans import ScanDocument, scan_document, scans
 from worker.documents.show import ShowDocument, show
 from worker.documents.status import StatusDocument, status
@@ -26,12 +28,16 @@ from worker.errors import NotKnown
 from worker.store.health import Health
 from worker.store.held_views import HeldFilter
 from worker.store.list_views import ListFilter
+from worker.store.member_views import ListedMember
 from worker.store.views import ParkedFilter, RejectedEntry, Views
 from worker.web.access import Person, Role, person
 from worker.web.api.answers import Document
 from worker.web.api.shapes import (
+    AlertsQuery,
     ConflictsQuery,
     ListsQuery,
+    MemberQuery,
+    MembersQuery,
     Number,
     Page,
     ParkedQuery,
@@ -83,12 +89,15 @@ class Reads:
             ("/status", self.status, StatusDocument),
             ("/lists", self.lists, PageDocument[ListLine]),
             ("/lists/{remote}/{id:text}", self.show, ShowDocument),
+            ("/members/{remote}/{id:text}", self.members, PageDocument[ListedMember]),
+            ("/member/{key:text}", self.member, MemberDocument),
             ("/plan", self.plan, PlanDocument),
             ("/parked", self.parked, PageDocument[ParkedLine]),
             ("/conflicts", self.conflicts, PageDocument[HeldDocument]),
             ("/rejects", self.rejects, PageDocument[RejectedEntry]),
             ("/scans", self.scans, PageDocument[ScanDocument]),
             ("/scans/{id}", self.scan, ScanDocument),
+            ("/alerts", self.alerts, PageDocument[AlertLine]),
             ("/audit", self.audit, PageDocument[Audited]),
             ("/doctor", self.doctor, DoctorDocument),
         ):
@@ -108,7 +117,8 @@ class Reads:
     async def lists(self, query: Annotated[ListsQuery, Query()]) -> Document:
         """Lead lists and how their copies stand."""
         which, ask = ListFilter(query.remote, query.name), partial(pages.lists, self._runtime, self._views)
-        return Document(await ask(query.standing, limit=query.limit, after=query.after, which=which))
+        page = ask(query.standing, limit=query.limit, after=query.after, which=which, sort=query.sort)
+        return Document(await page)
 
     async def show(
         self, remote: Annotated[Text, Path()], id: Annotated[Text, Path()], query: Annotated[ShowQuery, Query()]
@@ -116,9 +126,21 @@ class Reads:
         """One list: wanted beside each copy, why each field is or is not sent, and its history."""
         return Document(await show(self._runtime, self._views, remote_key(f"{remote}:{id}"), history=query.history))
 
+    async def members(
+        self, remote: Annotated[Text, Path()], id: Annotated[Text, Path()], query: Annotated[MembersQuery, Query()]
+    ) -> Document:
+        """Who is on a list: wanted or not, shown by which remotes, excluded where and why."""
+        which = partial(members, self._views, remote_key(f"{remote}:{id}"), excluded=query.excluded, on=query.on)
+        return Document(await which(limit=query.limit, after=query.after))
+
+    async def member(self, key: Annotated[Text, Path()], query: Annotated[MemberQuery, Query()]) -> Document:
+        """What is known of one member, by its key: ids on each remote, addresses, names, and the lists it is on."""
+        return Document(await member(self._views, key, limit=query.lists))
+
     async def plan(self, query: Annotated[PlanQuery, Query()]) -> Document:
         """What would be sent now, with a hash that can be applied."""
-        return Document(await plan(self._runtime, remote=query.remote, limit=query.limit, after=query.after))
+        ask = partial(plan, self._runtime, remote=query.remote, limit=query.limit, after=query.after)
+        return Document(await ask(patience=max(PLAN_PATIENCE, query.limit)))
 
     async def parked(self, query: Annotated[ParkedQuery, Query()]) -> Document:
         """Copies that only a person can move on, with cause and next step."""
@@ -144,6 +166,13 @@ class Reads:
         if found is None:
             raise NotKnown(f"there is no scan {id}; GET /api/v1/scans shows what there is")
         return Document(scan_document(found))
+
+    async def alerts(self, query: Annotated[AlertsQuery, Query()]) -> Document:
+        """States that turned bad, and those that recovered, the newest first."""
+        if query.open:
+            return Document(await open_alerts(self._views))
+        page, _ = await alerts(self._views, limit=query.limit, after=query.after)
+        return Document(page)
 
     async def audit(self, query: Annotated[Page, Query()]) -> Document:
         """What people did, the newest first."""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from models.lead_list import Standing
+from worker.store.list_views import Sort
 
 #: Ids that one request may name.
 _MOST = 10_000
@@ -43,6 +44,7 @@ class ListsQuery(Page):
     name: Text | None = Field(default=None, description="Part of the name, whatever case and spacing")
     remote: Text | None = Field(default=None, description="Those with a copy there")
     standing: list[Standing] = Field(default=[], description="Lists with a copy that stands so; may be repeated")
+    sort: Sort = Field(default=Sort.NUMBER, description="standing: the most urgent first; age: the oldest first")
 
 
 class ParkedQuery(Page):
@@ -65,6 +67,12 @@ class ScansQuery(Page):
     remote: Text | None = None
 
 
+class AlertsQuery(Page):
+    """Which alerts."""
+
+    open: bool = Field(default=False, description="Only states that are bad now, all on one page")
+
+
 class PlanQuery(_Query):
     """Which patches; the plan holds no others."""
 
@@ -77,6 +85,19 @@ class ShowQuery(_Query):
     """How much of the past."""
 
     history: int = Field(default=20, ge=0, le=1_000, description="Changes and attempts, the newest")
+
+
+class MembersQuery(Page):
+    """Which members of a list."""
+
+    excluded: bool = Field(default=False, description="Those that a remote cannot be told of")
+    on: Text | None = Field(default=None, description="Those that this remote shows; with excluded: lacks")
+
+
+class MemberQuery(_Query):
+    """How much of one member."""
+
+    lists: int = Field(default=50, ge=1, le=1_000, description="Lists that are told")
 
 
 class _Body(BaseModel):

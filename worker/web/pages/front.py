@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +18,17 @@ from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from worker.documents.pace import Pace
+from worker.documents.remembered import Remembered
 from worker.errors import LeadsyncError, NotKnown, NotPossible, NotReady, Transient, UsageError
 from worker.store.health import Health
-from worker.store.views import Views
+from worker.store.parked_views import ParkedGroup
+from worker.store.views import Tally, Views
 from worker.web.access import CSRF_FIELD, Denied, Person
 from worker.web.actions import Actions
 from worker.web.pages import words
 from worker.wiring import Runtime
 
-#: Rows on one page.
+#: Rows on one page, and groups of parked copies.
 ROWS: Final = 50
 #: Nobody ticks more; the gate lets no larger form through either.
 _MOST_FIELDS: Final = 25_000
@@ -60,6 +63,8 @@ class Front:
     actions: Actions
     health: Health
     pace: Pace
+    tally: Remembered[Tally]
+    parked: Remembered[list[ParkedGroup]]
 
     @property
     def remotes(self) -> list[str]:
@@ -245,6 +250,7 @@ def _templates() -> Environment:
         "age": words.age,
         "ms": words.milliseconds,
         "words": words.words,
+        "shell": shlex.quote,
         "value": words.value,
     }
     return made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
@@ -12,17 +13,19 @@ from fastapi.responses import Response
 from models.lead_list import Field, Standing
 from worker.desk import remote_key
 from worker.documents import lists as documents
+from worker.documents.alerts import open_alerts
 from worker.documents.audit import audit
+from worker.documents.backlog import BacklogDocument, BacklogMinute, backlog
 from worker.documents.conflicts import conflicts
 from worker.documents.doctor import doctor
 from worker.documents.pace import PaceDocument
-from worker.documents.plan import plan
+from worker.documents.plan import PLAN_PATIENCE, plan
 from worker.documents.scans import scans
 from worker.documents.show import show
-from worker.documents.status import status
+from worker.documents.status import StatusDocument, status
 from worker.errors import UsageError
 from worker.store.held_views import HeldFilter
-from worker.store.list_views import ListFilter
+from worker.store.list_views import ListFilter, Sort
 from worker.store.views import ParkedFilter
 from worker.sync.resolve import field_named
 from worker.web.pages import words
@@ -30,7 +33,6 @@ from worker.web.pages.front import ROWS, Asked, Front, PageRoute, draw, query
 
 #: Steps of a list's past that are shown, and that may be asked for.
 _STEPS, _MOST_STEPS = 30, 500
-_GROUPS: Final = 50
 #: Lists that one plan holds: a person should be able to read it.
 _PLANNED: Final = 100
 _FIELDS: Final = tuple(field.value for field in Field)
@@ -46,9 +48,11 @@ def router(front: Front) -> APIRouter:
     @routes.get("/")
     async def now(request: Request) -> Response:
         """Everything at a glance."""
-        found, pace = await asyncio.gather(status(runtime, views), front.pace.ask(views))
+        found, pace, late, alerts = await asyncio.gather(
+            _status(front, request), front.pace.ask(views), backlog(runtime), open_alerts(views)
+        )
         contents: dict[str, Any] = {"found": found, "sentence": words.sentence(found), "bar": words.bar(found)}
-        contents |= {"whole": pace, "plots": _plots(pace)}
+        contents |= {"whole": pace, "late": late, "plots": _plots(pace, late), "alerts": alerts.items}
         return draw(request, "now.html", title="Now", live=True, **contents)
 
     @routes.get("/scans")
@@ -66,7 +70,8 @@ def router(front: Front) -> APIRouter:
     async def show_plan(request: Request) -> Response:
         """What would be sent now. Not live: what is applied is what was looked at."""
         asked = query(request)
-        found = await plan(runtime, remote=asked.get("remote"), limit=_PLANNED, after=asked.get("after"))
+        ask = partial(plan, runtime, remote=asked.get("remote"), after=asked.get("after"))
+        found = await ask(limit=_PLANNED, patience=PLAN_PATIENCE)
         return draw(request, "plan.html", title="Plan", found=found, remotes=front.remotes, remote=asked["remote"])
 
     @routes.get("/doctor")
@@ -94,9 +99,9 @@ def _lists(front: Front) -> APIRouter:
         """Lead lists, some at a time."""
         asked = query(request)
         standings = [_standing(word) for word in asked.all("standing")]
-        which = ListFilter(asked.get("remote"), asked["q"].strip() or None)
-        found = documents.lists(runtime, views, standings, limit=ROWS, after=asked.get("after"), which=which)
-        contents: dict[str, Any] = {"asked": _kept(asked, "q", "remote", "standing"), "remotes": front.remotes}
+        which, sort = ListFilter(asked.get("remote"), asked["q"].strip() or None), _sort(asked["sort"])
+        found = documents.lists(runtime, views, standings, limit=ROWS, after=asked.get("after"), which=which, sort=sort)
+        contents: dict[str, Any] = {"asked": _kept(asked, "q", "remote", "standing", "sort"), "remotes": front.remotes}
         return draw(request, "lists.html", title="Lists", live=True, page=await found, **contents)
 
     @routes.get("/list")
@@ -125,12 +130,12 @@ def _people(front: Front) -> APIRouter:
         asked = query(request)
         which = ParkedFilter(asked.get("remote"), asked.get("cause"))
         found, page, groups = await asyncio.gather(
-            status(runtime, views),
+            _status(front, request),
             documents.parked(views, which, limit=ROWS, after=asked.get("after")),
-            asyncio.to_thread(views.look, lambda view: view.parked_groups(_GROUPS)),
+            front.parked.ask(views, fresh=_has_acted(request)),
         )
-        contents: dict[str, Any] = {"found": found, "page": page, "groups": groups[:_GROUPS]}
-        contents |= {"more_groups": len(groups) > _GROUPS}
+        contents: dict[str, Any] = {"found": found, "page": page, "groups": groups[:ROWS]}
+        contents |= {"more_groups": len(groups) > ROWS}
         contents |= {"waits": words.WAITS, "asked": _kept(asked, "remote", "cause")}
         return draw(request, "waiting.html", title="Waiting and parked", live=True, **contents)
 
@@ -165,9 +170,26 @@ def _standing(word: str) -> Standing:
         raise UsageError(f"standing: expected {', '.join(Standing)}, got {word!r}") from None
 
 
-def _plots(pace: PaceDocument) -> dict[str, Any]:
+def _sort(word: str) -> Sort:
+    try:
+        return Sort(word or Sort.NUMBER)
+    except ValueError:
+        raise UsageError(f"sort: expected {', '.join(Sort)}, got {word!r}") from None
+
+
+async def _status(front: Front, request: Request) -> StatusDocument:
+    return await status(front.runtime, front.views, await front.tally.ask(front.views, fresh=_has_acted(request)))
+
+
+def _has_acted(request: Request) -> bool:
+    """A button led here, and people look for what it did."""
+    return bool(query(request)["said"])
+
+
+def _plots(pace: PaceDocument, late: BacklogDocument) -> dict[str, Any]:
     """Numbers for the plots, by column; what is not known is null."""
-    minutes = pace.minutes
+    minutes, nobody = pace.minutes, BacklogMinute()
+    behind = [late.minutes.get(one.at, nobody) for one in minutes]
     return {
         "at": [int(one.at.timestamp()) for one in minutes],
         "p50": [one.p50_ms and one.p50_ms / 1_000 for one in minutes],
@@ -175,4 +197,8 @@ def _plots(pace: PaceDocument) -> dict[str, Any]:
         "calls": [one.calls for one in minutes],
         "patches": [one.patches for one in minutes],
         "limited": [one.limited for one in minutes],
+        "needed": [one.needed for one in behind],
+        "sent": [one.sent for one in behind],
+        "stale": [one.stale_s for one in behind],
+        "event": [one.event_s for one in behind],
     }

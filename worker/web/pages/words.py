@@ -13,7 +13,7 @@ from worker.documents.status import RemoteDocument, StatusDocument
 #: What stands in for "nobody has said".
 NOTHING: Final = "–"
 #: A narrow space that does not break.
-_THOUSANDS: Final = "\N{NARROW NO-BREAK SPACE}"
+THOUSANDS: Final = "\N{NARROW NO-BREAK SPACE}"
 
 #: What each reason means, and what is to be done, if anything.
 WAITS: Final = {
@@ -25,7 +25,10 @@ WAITS: Final = {
     Waiting.READ_BACK: ("a write of unknown outcome is looked at first, or waited out", None),
     Waiting.FIRST_READ: ("they are read before anything is sent", None),
     Waiting.FIRST_SCAN: ("a complete scan must first tell what is there already", "see the page Scans"),
-    Waiting.BRAKE: ("so many members would go at once that the brake holds them", "decide on the page Conflicts"),
+    Waiting.BRAKE: (
+        "so many members would go at once, or be added to a list whose enrichment is on, that the brake holds them",
+        "what would go is decided on the page Conflicts; what would be added is on the page Plan, to be applied",
+    ),
     Waiting.REVIEW: ("they are sent only after a person has seen the plan", "look at the page Plan, and apply it"),
     Waiting.IN_FLIGHT: ("they are being sent at this moment", None),
 }
@@ -163,7 +166,7 @@ def milliseconds(value: float | None) -> str:
 
 def thousands(number: int) -> str:
     """In groups of three."""
-    return f"{number:,}".replace(",", _THOUSANDS)
+    return f"{number:,}".replace(",", THOUSANDS)
 
 
 def words(value: str) -> str:

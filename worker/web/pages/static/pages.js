@@ -19,10 +19,12 @@
   // ---- Plots
   const drawn = new Map();
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const names = { p50: "p50", p99: "p99", patches: "PATCHes", calls: "calls", limited: "429s" };
+  // Lines with holes: single minutes would not be seen.
+  const dotted = ["p50", "p99", "sent", "needed", "stale", "event"];
+  const names = { p50: "p50", p99: "p99", patches: "PATCHes", calls: "calls", limited: "429s", needed: "needed", sent: "sent", stale: "oldest due copy", event: "oldest event" };
   function line(name, first) {
     const colour = style(first ? "--accent" : "--faint-ink");
-    return { label: names[name], stroke: colour, width: 1.5, points: { show: name[0] === "p" && name !== "patches", size: 3, fill: colour }, spanGaps: false };
+    return { label: names[name], stroke: colour, width: 1.5, points: { show: dotted.includes(name), size: 3, fill: colour }, spanGaps: false };
   }
   function options(box, lines) {
     const axis = { stroke: style("--muted"), font: "11px system-ui, sans-serif", ticks: { show: false } };

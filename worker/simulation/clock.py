@@ -1,4 +1,4 @@
-"""An asyncio loop whose time jumps to the next timer instead of waiting: the clock of simulations.
+"""A loop whose time jumps to the next timer instead of waiting: the clock of simulations.
 
 The use cases run on it unchanged, over the in-memory twins of their ports.
 """
@@ -25,7 +25,8 @@ class _Jump(selectors.DefaultSelector):
         """Nothing ever becomes readable here: only time passes."""
         if timeout is None:
             raise RuntimeError("everybody waits and nobody has set a timer: this would wait for ever")
-        self.moved_s += max(0.0, timeout)
+        if timeout > 0.0:
+            self.moved_s += timeout
         return []
 
 
@@ -42,7 +43,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def monotonic(self) -> float:
         """See `Clock.monotonic`."""
-        return self.time()
+        return self._jump.moved_s
 
     async def sleep(self, seconds: float) -> None:
         """See `Clock.sleep`."""
@@ -50,7 +51,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def now(self) -> datetime:
         """The database's clock."""
-        return START + timedelta(seconds=self.time())
+        return START + timedelta(seconds=self._jump.moved_s)
 
 
 def run_virtually(work: Coroutine[Any, Any, T], loop: VirtualLoop) -> T:

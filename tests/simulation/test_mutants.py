@@ -1,0 +1,41 @@
+"""Tests of the tests: every deliberate bug is caught by a judge, within some histories of fixed seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.simulation.mutants import MUTANTS, Mutant
+from worker.simulation.batch import set_up
+from worker.simulation.script import Script, draw
+from worker.simulation.setting import BUILT_IN
+from worker.simulation.tally import judged
+
+#: Histories within which each must be caught.
+_WITHIN = 400
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_judges_catch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Switched on, some history ends badly that ends well without it."""
+    set_up()
+    scripts = (_aimed(draw(seed, BUILT_IN), MUTANTS[name]) for seed in range(_WITHIN))
+    for script in scripts:
+        if script is None:
+            continue
+        with monkeypatch.context() as switched_on:
+            for owner, function, change in MUTANTS[name].changes:
+                switched_on.setattr(owner, function, change(owner.__dict__[function]))
+            caught = judged(script)[1]
+        if caught and not judged(script)[1]:
+            return
+    pytest.fail(f"{MUTANTS[name].says} Nobody noticed in {_WITHIN} histories.", pytrace=False)
+
+
+def _aimed(script: Script, mutant: Mutant) -> Script | None:
+    """With the faults that the mutant needs; None for a history in which it cannot show."""
+    creates = any(rules.creates for rules in script.rules.remotes.values())
+    if mutant.creates and not creates:
+        return None
+    return replace(script, faults=script.faults | mutant.faults)

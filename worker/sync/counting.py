@@ -1,0 +1,55 @@
+"""Counting: where members are apart from their lists, whether a membership has to be read. Called by scan.
+
+The cheap check comes first: as many rows as when it was last read, by one call a list. Who came while another went is
+not seen by that, so each membership is read again after a while all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+
+from models.lead_list import Copy, Field
+from models.observation import Shown
+from worker.engine.rules import Rules
+from worker.errors import NotThere
+from worker.ports import Connector, Tx
+from worker.remotes.line import Line
+
+
+def countable(tx: Tx, remote: str, items: Iterable[Shown], rules: Rules) -> list[str]:
+    """Of these lists, those whose membership is apart and known; the others are read anyway."""
+    remote_rules = rules.remotes[remote]
+    if not (remote_rules.members_apart and remote_rules.direction(Field.MEMBERS).used):
+        return []
+    known = tx.load(set(tx.find([(remote, shown.remote_id) for shown in items]).values())).values()
+    copies = (one.copies[remote] for one in known if remote in one.copies)
+    return [copy.remote_id for copy in copies if copy.tally is not None and not copy.look_members]
+
+
+async def counted(ids: Sequence[str], connector: Connector, line: Callable[[], Line], most: int) -> dict[str, int]:
+    """Rows of each membership, up to `most` calls at a time. Lists that are not there are left out."""
+    rows = dict[str, int]()
+
+    async def count(remote_id: str) -> None:
+        with line() as send, suppress(NotThere):
+            rows[remote_id] = await connector.count_members(send, remote_id)
+
+    for start in range(0, len(ids), most):
+        counts = [asyncio.ensure_future(count(one)) for one in ids[start : start + most]]
+        try:
+            await asyncio.gather(*counts)
+        finally:  # after the first that failed none goes on
+            for one in counts:
+                one.cancel()
+            await asyncio.gather(*counts, return_exceptions=True)
+    return rows
+
+
+def must_recount(tx: Tx, copy: Copy, rows: int | None, rules: Rules) -> bool:
+    """It has another number of rows than when it was read, or that was long ago."""
+    if rows is None or copy.tally is None or copy.look_members or copy.intent is not None:
+        return False
+    read_at = copy.seen[Field.MEMBERS].stamp.time
+    return rows != copy.tally.rows or (tx.now - read_at).total_seconds() >= rules.remotes[copy.remote].members_every_s
