@@ -278,6 +278,12 @@ class Identities(Protocol):
         """Give members ids: {id: key}. An id that belonged to another member belongs to this one now."""
         ...
 
+    def mint(self, system: str, ids: Mapping[str, str]) -> dict[str, str]:
+        """Give ids that nobody had to new members: {id: key}. Answers with whose they are now: another transaction may
+        have been first.
+        """
+        ...
+
     def details(self, keys: Collection[str]) -> dict[str, Details]:
         """What these members are called, by key. Those of whom nothing is known are left out."""
         ...

@@ -224,18 +224,30 @@ class TestTop:
     def test_live_until_ctrl_c(self, leadsync: Leadsync, store: SqlStore) -> None:
         """On a terminal it is drawn again and again, and what was there before comes back."""
         ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "worker.cli", "top", "--every", "0.5"]
+        # Whoever runs these tests in the background may ignore SIGINT, which children inherit.
+        as_in_front = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+        command = [
+            sys.executable,
+            "-c",
+            f"{as_in_front}; from worker.cli.main import main; main()",
+            "top",
+            "--every",
+            "0.5",
+        ]
         env = {**os.environ, "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
         with subprocess.Popen(
             command, stdin=theirs, stdout=theirs, stderr=theirs, env=env, start_new_session=True
         ) as top:
             os.close(theirs)
-            drawn = _until(ours, b"No list is known yet", 30)
-            put(store, list_of(standing_copy("crm", "1", Standing.IN_SYNC)))
-            drawn += _until(ours, b"1 copies of 1", 30)
-            top.send_signal(signal.SIGINT)
-            drawn += _rest(ours)
-            status = top.wait(30)
+            try:
+                drawn = _until(ours, b"No list is known yet", 30)
+                put(store, list_of(standing_copy("crm", "1", Standing.IN_SYNC)))
+                drawn += _until(ours, b"1 copies of 1", 30)
+                top.send_signal(signal.SIGINT)
+                drawn += _rest(ours)
+                status = top.wait(30)
+            finally:
+                top.kill()
 
         assert 0 == status
         assert b"\x1b[?1049h" in drawn

@@ -21,7 +21,7 @@ from worker.remotes.registry import Registry
 from worker.settings import load_settings
 from worker.store.database import open_database, upgrade
 from worker.store.sql import SqlStore
-from worker.sync.identity import learn
+from worker.sync.learning import learn
 
 NO_LANCE, NO_EMAIL = "no id on lance is known", "no e-mail address of its own is known"
 

@@ -14,7 +14,7 @@ from tests.support.desk import Desk, desk_at
 from tests.support.heart import at, copy_of, list_of
 from tests.support.web import Browser, serving
 from worker.settings import Settings
-from worker.sync.identity import learn
+from worker.sync.learning import learn
 from worker.wiring import Runtime
 
 ODD = ["a/b", "<script>alert(1)</script>", "ü ☃", "a%2Fb", "?x=1#y", "'; --", "..", "x" * 512]

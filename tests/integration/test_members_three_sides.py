@@ -16,7 +16,8 @@ from tests.support.three_sides import ThreeSides, three_sides
 from tests.support.waiting import wait_until
 from worker.ports import Tx
 from worker.remotes.lance import connector
-from worker.sync.identity import keys_of, learn
+from worker.sync.identity import keys_of
+from worker.sync.learning import learn
 
 PEOPLE = 5_000
 NO_EMAIL = range(200)

@@ -193,5 +193,7 @@ def _step(
     was = last is not None and last.present
     edited = now.present != was or (not now.present and not shown.whole and last is None)
     if takes and edited and now.present != member.wanted:
-        return replace(member, wanted=now.present, seen=seen)
+        # Who goes and comes back is told of once more, whatever a remote refused before.
+        excluded = member.excluded if now.present else {}
+        return replace(member, wanted=now.present, seen=seen, excluded=excluded)
     return replace(member, seen=seen)

@@ -243,7 +243,9 @@ def _observe_members(lead_list: LeadList, copy: Copy, seen: Observation, shown: 
                 # Elements that have newer news of their own do not contradict it.
                 return _Step(copy if merged.members == known else replace(copy, look=True), members=known)
         whole = {**copy.seen, Field.MEMBERS: Seen(None, seen.stamp)}
-        copy = replace(copy, seen=whole, tally=copy.tally or _shown_before(known, copy.remote), look_members=False)
+        # A hint that came while they were being read is of something newer: the claim had cleared `look`.
+        again = copy.look and copy.look_members
+        copy = replace(copy, seen=whole, tally=copy.tally or _shown_before(known, copy.remote), look_members=again)
     if copy.tally is not None:
         counted = tally.moved(copy.tally, copy.remote, known, merged.members)
         copy = replace(copy, tally=tally.counted(counted, seen.rows))

@@ -111,6 +111,12 @@ class Rules:
         """Whether the brake holds a change of `moved` out of `of`. A few are never too many."""
         return moved > FEW and moved > self.brake * of
 
+    @property
+    def namer(self) -> str | None:
+        """The remote whose ids are members' keys; the first in authority if there are several."""
+        namers = [name for name, one in self.remotes.items() if one.naming is Naming.KEY]
+        return min(namers, key=lambda name: (self._rank(name), name), default=None)
+
     def policy(self, field: Field) -> Policy:
         """Authority, unless settings say otherwise."""
         return self.policies.get(field, Policy.AUTHORITY)

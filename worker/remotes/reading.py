@@ -6,6 +6,7 @@ that names the place and what was expected there, and never a value (values are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sized
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,8 @@ from worker.remotes.base import Answer
 
 #: Longest id, as in events.
 MAX_ID = 512
+#: Somebody's e-mail address in a remote's own words.
+_ADDRESS = re.compile(r"[^\s<>()\"',;:]+@[^\s<>()\"',;:]+")
 _LONGEST_SENTENCE = 200
 _NAMES = {dict: "an object", list: "a list", str: "text", bool: "true or false", type(None): "null"}
 
@@ -187,8 +190,9 @@ def reason(value: Any) -> str:
 
 
 def printable(text: str) -> str:
-    """Text of a remote as one short line that is safe to print."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text[:2000]).split())
+    """Text of a remote as one short line that is safe to print, and to keep: without e-mail addresses."""
+    text = _ADDRESS.sub("(an address)", text[:2000])
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= _LONGEST_SENTENCE else line[: _LONGEST_SENTENCE - 1] + "…"
 
 

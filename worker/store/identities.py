@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, bindparam, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from models.person import Details, filled
 from models.tables.lists import MemberRow
@@ -58,9 +59,20 @@ class SqlIdentities:
 
     def add(self, system: str, ids: Mapping[str, str]) -> None:
         """See `Identities.add`."""
-        learned = self._learned
-        rows = [{"system": system, "id": one, "member": key, "learned": learned} for one, key in ids.items()]
-        self._upsert(IDENTITIES, rows)
+        self._upsert(IDENTITIES, self._rows(system, ids))
+
+    def mint(self, system: str, ids: Mapping[str, str]) -> dict[str, str]:
+        """See `Identities.mint`. In order, so that two transactions do not wait for each other."""
+        insert = (postgresql if self._connection.dialect.name == "postgresql" else sqlite).insert(IDENTITIES)
+        rows = self._rows(system, dict(sorted(ids.items())))
+        self._connection.execute(insert.on_conflict_do_nothing(), rows)
+        return self.keys(system, ids)
+
+    def _rows(self, system: str, ids: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Each learned after the one before, in one transaction too."""
+        begin, self._learned = self._learned, self._learned + len(ids)
+        pairs = enumerate(ids.items(), start=begin)
+        return [{"system": system, "id": one, "member": key, "learned": learned} for learned, (one, key) in pairs]
 
     def details(self, keys: Collection[str]) -> dict[str, Details]:
         """See `Identities.details`."""

@@ -35,6 +35,10 @@ class MemoryIdentities:
             self._tables.identities.pop((system, one), None)
             self._tables.identities[system, one] = key
 
+    def mint(self, system: str, ids: Mapping[str, str]) -> dict[str, str]:
+        """See `Identities.mint`."""
+        return {one: self._tables.identities.setdefault((system, one), key) for one, key in ids.items()}
+
     def details(self, keys: Collection[str]) -> dict[str, Details]:
         """See `Identities.details`."""
         return {key: self._tables.people[key] for key in keys if key in self._tables.people}

@@ -20,7 +20,7 @@ from worker.engine.missing import returned, without_pending
 from worker.engine.observe import observe
 from worker.engine.rules import FEW, Rules
 from worker.ports import Every, RemoteKey, Tx
-from worker.sync.identity import in_keys, keys_of
+from worker.sync.identity import in_part, keys_of
 from worker.sync.stand import due_now, stand, take_in_people
 
 #: How often lists are looked up that others keep joining.
@@ -80,7 +80,9 @@ class Batch:
             hinted = replace(copy, look=True, look_members=copy.look_members or apart)
             self._lists[number] = with_copy(lead_list, hinted)
             return
-        seen = in_keys(_observation(event), self._keys.get(event.source, _SAME))
+        seen, doubtful = in_part(self._tx, _observation(event), self._keys.get(event.source, _SAME), self._rules)
+        if doubtful:
+            lead_list = with_copy(lead_list, replace(copy, look=True))
         observed = observe(returned(lead_list, event.source), seen, self._rules)
         self._lists[number] = observed.lead_list
         self._changes.setdefault(number, []).extend(observed.changes)

@@ -1,84 +1,29 @@
-"""Identity: which ids on which remotes are one and the same member. Called by intake, settle, scan and push.
+"""Identity: ids of a remote become keys when something is taken in, and keys become ids again when something is sent.
 
-A key is the CRM's id, or stands for it until the CRM says one. Ids of a remote become keys when something is taken in,
-and keys become ids again when something is sent. An id belongs to the member it was given to first; only members that
-the CRM has not named become others.
+Called by intake, settle, scan and push. A key is the CRM's id, or stands for it until the CRM says one; who is who is
+learned in `worker.sync.learning`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import structlog
 
 from models.lead_list import Tally
 from models.observation import MembersSeen, Observation
 from models.patch import Patch
-from models.person import EMAIL, LONGEST, Details, Naming, Person, address, filled, is_named, unnamed
+from models.person import EMAIL, LONGEST, Details, Naming, Person, is_named, unnamed
 from worker.engine.rules import Rules
 from worker.engine.tally import tally_of, together
 from worker.ports import Tx
 
 log = structlog.get_logger(__name__)
 
-#: (system, id)
-Handle = tuple[str, str]
-
 #: Ids whose keys are looked up at once, where only their tally is asked for.
 _SOME = 10_000
-
-
-@dataclass(slots=True)
-class Learned:
-    """What some people taught."""
-
-    #: Keys of members that have an id they did not have before.
-    keys: set[str] = field(default_factory=set)
-    #: Members that turned out to be others: {old key: key}.
-    merged: dict[str, str] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.keys or self.merged)
-
-
-def learn(tx: Tx, remote: str, people: Sequence[Person], rules: Rules) -> Learned:
-    """Take in what one remote says of who its members are. Rows of lists are not touched: see `worker.sync.stand`."""
-    learned = Learned()
-    said = [(one, _handles(one, remote, rules)) for one in people if one.says_more]
-    if not said:
-        return learned
-    known = _known(tx, {handle for _, handles in said for handle in handles})
-    new, details = dict[Handle, str](), dict[str, Details]()
-    naming, matched = rules.remotes[remote].naming, set(known.values())
-    # The CRM says which address counts; another remote's is taken for who has none.
-    reached = {} if naming is Naming.KEY else tx.identities.ids(EMAIL, matched)
-    held = tx.identities.ids(remote, matched) if naming is Naming.ID else {}
-    for person, every in said:
-        handles = [handle for handle in every if not _is_shared(handle, person, known, held)]
-        key = _key(person, remote, handles, known, rules)
-        if naming is Naming.ID:
-            held[key] = (*held.get(key, ()), person.id)
-        for handle in handles:
-            before = known.get(handle)
-            if before is None and handle == _told_address(person) and key in reached:
-                continue
-            if before == key:
-                continue
-            if before is not None and is_named(before):
-                log.warning("id_belongs_to_another_member", remote=remote, system=handle[0])
-                continue
-            if before is not None:
-                _merge(before, key, known, new, learned)
-            known[handle] = new[handle] = key
-            learned.keys.add(key)
-        details[key] = filled(_details(person), details.get(key, Details()))
-    if naming is not Naming.KEY:  # what the CRM calls somebody stays
-        known_as = tx.identities.details(details)
-        details = {key: filled(known_as.get(key, Details()), one) for key, one in details.items()}
-    _write(tx, new, learned, details)
-    return learned
 
 
 def keys_of(tx: Tx, remote: str, ids: Collection[str], rules: Rules) -> dict[str, str]:
@@ -88,10 +33,8 @@ def keys_of(tx: Tx, remote: str, ids: Collection[str], rules: Rules) -> dict[str
     keys = dict[str, str]()
     for system, some in _by_system(remote, ids, rules).items():
         found = tx.identities.keys(system, some)
-        minted = {one: _unnamed(remote, one) for one in some if one not in found}
-        if minted:
-            tx.identities.add(system, minted)
-        keys |= found | minted
+        minted = {one: key_of_stranger(remote, one) for one in some if one not in found}
+        keys |= found | (tx.identities.mint(system, minted) if minted else {})
     return keys
 
 
@@ -100,9 +43,23 @@ def in_keys(seen: Observation, keys: Mapping[str, str]) -> Observation:
     if seen.members is None:
         return seen
     added = frozenset(keys[one] for one in seen.members.added)
-    # One of several ids of a member is gone: the member is not.
     removed = frozenset(keys[one] for one in seen.members.removed) - added
     return replace(seen, members=MembersSeen(whole=seen.members.whole, added=added, removed=removed))
+
+
+def in_part(tx: Tx, seen: Observation, keys: Mapping[str, str], rules: Rules) -> tuple[Observation, bool]:
+    """The same; and whether it leaves a doubt: a member that has several ids there is gone when all of them are, and
+    news of a part may name only one.
+    """
+    news = in_keys(seen, keys)
+    if seen.members is None or news.members is None or not news.members.removed:
+        return news, False
+    if rules.remotes[seen.remote].naming is Naming.KEY:
+        return news, False
+    there, named = _ids_there(tx, seen.remote, news.members.removed, rules), seen.members.removed
+    partly = {key for key in news.members.removed if not named.issuperset(there.get(key, ()))}
+    left = replace(news.members, removed=news.members.removed - partly)
+    return replace(news, members=left), bool(partly)
 
 
 def ids_in(observations: Iterable[Observation]) -> set[str]:
@@ -122,7 +79,7 @@ def tally_there(tx: Tx, remote: str, ids: Collection[str], rules: Rules) -> Tall
             found = tx.identities.keys(system, some)
             if len(found) < len(some):
                 return None
-            total = together(total, tally_of(found.values()))
+            total = together(total, tally_of(set(found.values())))
     return total
 
 
@@ -156,79 +113,10 @@ def in_ids(tx: Tx, remote: str, patch: Patch, rules: Rules) -> Patch:
 # -- below here: how
 
 
-def _handles(person: Person, remote: str, rules: Rules) -> list[Handle]:
-    """By what a person can be known again, the surest first."""
-    handles = list[Handle]()
-    naming = rules.remotes[remote].naming
-    if naming is Naming.ID or (naming is Naming.EMAIL and "@" not in person.id):
-        handles.append((remote, person.id))
-    for on, one in person.ids.items():
-        if on in rules.remotes and rules.remotes[on].naming is Naming.ID:
-            handles.append((on, one))
-    email = person.id if naming is Naming.EMAIL and "@" in person.id else person.email
-    if email and "@" in email:
-        handles.append((EMAIL, address(email)))
-    return [handle for handle in dict.fromkeys(handles) if 0 < len(handle[1]) <= LONGEST]
-
-
-def _is_shared(
-    handle: Handle, person: Person, known: Mapping[Handle, str], held: Mapping[str, tuple[str, ...]]
-) -> bool:
-    """An address of somebody with another id there: two people share it, so it does not tell who this one is."""
-    ids = held.get(known.get(handle, ""), ())
-    return handle[0] == EMAIL and bool(ids) and person.id not in ids
-
-
-def _told_address(person: Person) -> Handle | None:
-    """The address that a remote tells beside its own id."""
-    return (EMAIL, address(person.email)) if person.email and address(person.email) != person.id else None
-
-
-def _known(tx: Tx, handles: Iterable[Handle]) -> dict[Handle, str]:
-    by_system: dict[str, list[str]] = {}
-    for system, one in handles:
-        by_system.setdefault(system, []).append(one)
-    return {(on, one): key for on, ids in by_system.items() for one, key in tx.identities.keys(on, ids).items()}
-
-
-def _key(person: Person, remote: str, handles: Sequence[Handle], known: Mapping[Handle, str], rules: Rules) -> str:
-    """What the CRM calls it; else the member that has one of its ids; else one that nobody knew."""
-    if rules.remotes[remote].naming is Naming.KEY:
-        return person.id
-    for on, one in person.ids.items():
-        if on in rules.remotes and rules.remotes[on].naming is Naming.KEY:
-            return one
-    found = [known[handle] for handle in handles if handle in known]
-    return next(filter(is_named, found), found[0] if found else _unnamed(remote, person.id))
-
-
-def _unnamed(remote: str, one: str) -> str:
-    """Keys stand in the ledger and in logs: an e-mail address must not; and there is room for so many characters."""
+def key_of_stranger(remote: str, one: str) -> str:
+    """Of somebody whom nobody knew. Keys stand in ledger and logs, where an address must not, and in narrow columns."""
     key = unnamed(remote, one)
     return unnamed(remote, hashlib.sha256(one.encode()).hexdigest()[:20]) if "@" in one or len(key) > LONGEST else key
-
-
-def _merge(old: str, key: str, known: dict[Handle, str], new: dict[Handle, str], learned: Learned) -> None:
-    """One that the CRM had not named turned out to be this one."""
-    for handles in (known, new):
-        for handle, whose in handles.items():
-            if whose == old:
-                handles[handle] = key
-    for earlier, later in learned.merged.items():
-        if later == old:
-            learned.merged[earlier] = key
-    learned.merged[old] = key
-
-
-def _write(tx: Tx, new: Mapping[Handle, str], learned: Learned, details: Mapping[str, Details]) -> None:
-    for old, key in learned.merged.items():
-        tx.identities.rename(old, key)
-    by_system: dict[str, dict[str, str]] = {}
-    for (system, one), key in new.items():
-        by_system.setdefault(system, {})[one] = key
-    for system, ids in by_system.items():
-        tx.identities.add(system, ids)
-    tx.identities.describe({key: one for key, one in details.items() if one != Details()})
 
 
 def _by_system(remote: str, ids: Collection[str], rules: Rules) -> dict[str, list[str]]:
@@ -247,16 +135,6 @@ def _ids_there(tx: Tx, remote: str, keys: Collection[str], rules: Rules) -> dict
         emails = tx.identities.ids(EMAIL, keys)
         there = {key: (*there.get(key, ()), *emails.get(key, ())) for key in there.keys() | emails.keys()}
     return there
-
-
-def _details(person: Person) -> Details:
-    """No more of each name than there is room for."""
-    first, last, company = person.first_name, person.last_name, person.company_name
-    return Details(
-        first_name=first and first[:LONGEST],
-        last_name=last and last[:LONGEST],
-        company_name=company and company[:LONGEST],
-    )
 
 
 def _person(one: str, details: Details) -> Person:

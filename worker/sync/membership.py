@@ -16,7 +16,7 @@ from worker.engine import tally
 from worker.engine.members import undo
 from worker.engine.rules import Rules
 from worker.ports import Every, Tx
-from worker.sync.identity import ids_in, in_keys, keys_of, tally_there
+from worker.sync.identity import ids_in, in_part, keys_of, tally_there
 
 
 def in_short(
@@ -26,7 +26,7 @@ def in_short(
     as the copy showed it but for our own `patch`, whose members are loaded. None when all rows must be.
     """
     if seen.members is None or not seen.members.whole:
-        return in_keys(seen, keys_of(tx, seen.remote, ids_in([seen]), rules))
+        return in_full(tx, seen, rules)
     copy = lead_list.copies[seen.remote]
     if copy.tally is None or Field.MEMBERS in copy.abandoned:
         return None
@@ -38,7 +38,7 @@ def in_short(
 
 def in_full(tx: Tx, seen: Observation, rules: Rules) -> Observation:
     """The news in keys; of a whole membership, all of them."""
-    return in_keys(seen, keys_of(tx, seen.remote, ids_in([seen]), rules))
+    return in_part(tx, seen, keys_of(tx, seen.remote, ids_in([seen]), rules), rules)[0]
 
 
 def overwritten(lead_list: LeadList, read: Observation, written: Observation) -> LeadList:

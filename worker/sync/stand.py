@@ -18,7 +18,8 @@ from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.engine.tally import moved
 from worker.ports import Tx
-from worker.sync.identity import lacking, learn
+from worker.sync.identity import lacking
+from worker.sync.learning import learn
 
 #: A list before, None for a new one, and after.
 Pair = tuple[LeadList | None, LeadList]

@@ -65,13 +65,12 @@ class Taught:
 
 def namer(rules: Rules) -> str:
     """The remote whose ids are keys; the first in `sync.authority` if there are several. Raises `UsageError`."""
-    namers = [name for name, one in rules.remotes.items() if one.naming is Naming.KEY]
-    if not namers:
+    if rules.namer is None:
         raise UsageError(
             "no remote in the settings has ids that are members' keys: configure the CRM, "
             "or set member_ids = 'shared' for the remote whose ids it uses"
         )
-    return min(namers, key=lambda name: (rules.remotes[name].rank, name))
+    return rules.namer
 
 
 async def teach(

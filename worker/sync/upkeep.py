@@ -6,7 +6,7 @@ list's state now: whatever is not would be counted wrongly, and might never be p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -64,6 +64,8 @@ class Checked:
     lists: int = 0
     #: Copies, and marks of members, that were not what they had to be. All are mended.
     mismatches: int = 0
+    #: Lists with so many members that only those were looked at that differ.
+    large: frozenset[int] = frozenset()
 
 
 async def check(store: Store, rules: Rules, clock: Clock, *, after: int, settled: bool) -> Checked:
@@ -75,6 +77,9 @@ async def check(store: Store, rules: Rules, clock: Clock, *, after: int, settled
     for _ in range((_FEW if settled else _MANY) // _BATCH):
         found = await store.run(partial(_check, rules=rules, after=after, settled=settled))
         lists, mismatches, after = lists + found.lists, mismatches + found.mismatches, found.after
+        # Under former settings members may be marked wrongly that no look at what differs would find.
+        for number in () if settled else found.large:
+            mismatches += (await store.run(partial(_check_large, rules=rules, number=number))).mismatches
         if not after:
             break
         await clock.sleep(0)
@@ -90,23 +95,43 @@ def _check(tx: Tx, rules: Rules, after: int, *, settled: bool) -> Checked:
     last = numbers[-1] if len(numbers) == _BATCH else 0
     astray = tx.upkeep.mend(after, last or None)
     small = tx.upkeep.small(numbers, _MEMBERS)
-    loaded = tx.load(numbers, dict.fromkeys(small, Every.MEMBER))
+    lists, wrong = _looked_at(tx, rules, numbers, whole=small)
+    told = {number: words if settled else {} for number, words in wrong.items()}
+    for one in astray:
+        told.setdefault(one.list_id, {})[one.remote] = one.found
+    _tell(told)
+    mismatches, large = sum(map(len, told.values())), frozenset(numbers) - small
+    return Checked(after=last, lists=lists, mismatches=mismatches, large=large)
+
+
+def _check_large(tx: Tx, rules: Rules, number: int) -> Checked:
+    """One list with all its members, under new settings."""
+    lists, wrong = _looked_at(tx, rules, [number], whole={number})
+    _tell({one: {} for one in wrong})
+    return Checked(after=number, lists=lists)
+
+
+def _looked_at(
+    tx: Tx, rules: Rules, numbers: Collection[int], *, whole: Collection[int]
+) -> tuple[int, dict[int, dict[str, str]]]:
+    """How many were looked at, the `whole` ones with all members; and what was wrong with some, which is mended."""
+    loaded = tx.load(numbers, dict.fromkeys(whole, Every.MEMBER))
     lists = [one for one in loaded.values() if not _in_flight(one.copies.values(), tx.now)]
-    counted = {one.id: _recounted(one) if one.id in small else one for one in lists}
+    counted = {one.id: _recounted(one) if one.id in whole else one for one in lists}
     wrong = {
         one.id: found for one in lists if (found := _mismatches(one, rules, tx.now) | _miscounted(one, counted[one.id]))
     }
     stood = stand(tx, [(counted[number], counted[number]) for number in wrong], rules)
     tx.save([(loaded[after.id], after) for _, after in stood])
-    told = {number: words if settled else {} for number, words in wrong.items()}
-    for one in astray:
-        told.setdefault(one.list_id, {})[one.remote] = one.found
-    for number, words in told.items():
+    return len(lists), wrong
+
+
+def _tell(wrong: Mapping[int, Mapping[str, str]]) -> None:
+    for number, words in wrong.items():
         if words:
             log.error("numbers_do_not_add_up", list_id=number, found=words)
         else:
             log.info("stands_anew_under_new_settings", list_id=number)
-    return Checked(after=last, lists=len(lists), mismatches=sum(map(len, told.values())))
 
 
 def _recounted(lead_list: LeadList) -> LeadList:

@@ -13,9 +13,15 @@ from worker.remotes.reading import Item, document
 
 
 async def remove(send: Send, list_id: str, members: Collection[str], done: Done) -> None:
-    """Delete every row of them. Raises `Transient` when some are there still."""
-    if not members:
-        return
+    """Delete every row of them. Raises `Transient` when some are there still.
+
+    As many at a time as one call deletes: to look up all of them first could take longer than there is time, each time.
+    """
+    for some in leads.batches(sorted(members), leads.MOST):
+        await _remove(send, list_id, frozenset(some), done)
+
+
+async def _remove(send: Send, list_id: str, members: frozenset[str], done: Done) -> None:
     rows = await leads.find(send, list_id, members)
     if not rows:
         # A list that is not there has no rows either, and that is not to be taken for "removed".
