@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +26,7 @@ from tests.support.stores import attempt, change, drained, due_copy, loaded, ope
 from tests.support.world import World
 from worker.ports import Tx
 from worker.store.database import open_database
-from worker.store.sql import SqlStore
+from worker.store.sql import SqlStore, SqlTx
 from worker.sync.push import claim
 
 T = TypeVar("T")
@@ -245,3 +247,14 @@ def test_linked_is_the_same_on_every_store(sql: SqlStore) -> None:
         assert [{"members_added": ["p1"]}] == world.patches("crm")
 
     asyncio.run(scene())
+
+
+def test_a_transaction_is_forgotten_when_it_ends(sql: SqlStore) -> None:
+    """A part of it that held it would keep all that it has loaded until the collector comes, which is seldom."""
+    gone: list[weakref.ref[SqlTx]] = []
+    gc.disable()
+    try:
+        sql.run_now(lambda tx: gone.append(weakref.ref(tx)))
+        assert gone[0]() is None
+    finally:
+        gc.enable()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, Table, bindparam, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from models.person import Details, filled
 from models.tables.lists import MemberRow
 from models.tables.members import ExclusionRow, IdentityRow, PersonRow
 from worker.store.among import rows_among
+from worker.store.writing import insert_of, upsert
 
 
 def _table(row: type[Any]) -> Table:
@@ -38,11 +38,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class SqlIdentities:
     """Implements `Identities` on one open transaction."""
 
-    def __init__(
-        self, connection: Connection, now: datetime, upsert: Callable[[Table, list[dict[str, Any]]], None]
-    ) -> None:
-        """`upsert` writes rows by their primary keys."""
-        self._connection, self._upsert = connection, upsert
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self._connection = connection
         self._learned = (now - _EPOCH) // timedelta(microseconds=1)
 
     def keys(self, system: str, ids: Collection[str]) -> dict[str, str]:
@@ -59,13 +56,12 @@ class SqlIdentities:
 
     def add(self, system: str, ids: Mapping[str, str]) -> None:
         """See `Identities.add`."""
-        self._upsert(IDENTITIES, self._rows(system, ids))
+        upsert(self._connection, IDENTITIES, self._rows(system, ids))
 
     def mint(self, system: str, ids: Mapping[str, str]) -> dict[str, str]:
         """See `Identities.mint`. In order, so that two transactions do not wait for each other."""
-        insert = (postgresql if self._connection.dialect.name == "postgresql" else sqlite).insert(IDENTITIES)
         rows = self._rows(system, dict(sorted(ids.items())))
-        self._connection.execute(insert.on_conflict_do_nothing(), rows)
+        self._connection.execute(insert_of(self._connection, IDENTITIES).on_conflict_do_nothing(), rows)
         return self.keys(system, ids)
 
     def _rows(self, system: str, ids: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -84,7 +80,7 @@ class SqlIdentities:
         known = self.details(details)
         whole = {key: filled(new, known.get(key, Details())) for key, new in details.items()}
         rows = [{"member": key, **asdict(new)} for key, new in whole.items() if new != known.get(key, Details())]
-        self._upsert(PEOPLE, rows)
+        upsert(self._connection, PEOPLE, rows)
 
     def rename(self, old: str, new: str) -> None:
         """See `Identities.rename`."""

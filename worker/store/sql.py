@@ -10,22 +10,17 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any, TypeVar
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
-    Column,
     Connection,
     Engine,
     Select,
     String,
     Table,
-    Text,
     bindparam,
     case,
-    cast,
     delete,
     func,
     or_,
@@ -41,7 +36,6 @@ from models.ledger import Attempt, Change
 from models.tables.ledger import AttemptRow, ChangeRow, RejectRow
 from models.tables.lists import CopyRow, LeadListRow, LinkRow, MemberRow, WantedRow
 from models.tables.remotes import RemoteRow
-from models.tables.types import RowsDocument
 from worker.errors import Transient
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store import codec
@@ -55,6 +49,7 @@ from worker.store.rows import Rows, Written, attempt_row, change_row
 from worker.store.scans import SqlScans
 from worker.store.totals import SqlTotals
 from worker.store.upkeep import SqlUpkeep
+from worker.store.writing import insert, insert_of, upsert
 
 T = TypeVar("T")
 
@@ -63,9 +58,6 @@ _TEXTS = postgresql.ARRAY(String)
 #: Serialisation failures, deadlocks, and a link that another transaction made first.
 _TRIES = 4
 _REPEATABLE = frozenset({"40001", "40P01", "23505"})
-
-#: Rows that PostgreSQL is given in one statement: a list may have a million members.
-_ROWS = 10_000
 
 
 def _table(row: type[Any]) -> Table:
@@ -143,7 +135,7 @@ class SqlTx:
         self.plans = SqlPlans(connection, self.now)
         self.upkeep = SqlUpkeep(connection, self.now)
         self.audit = SqlAudit(connection, self.now)
-        self.identities = SqlIdentities(connection, self.now, self._upsert)
+        self.identities = SqlIdentities(connection, self.now)
 
     def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
         """See `Tx.find`."""
@@ -206,12 +198,12 @@ class SqlTx:
         if rows.lists:
             self._connection.execute(_UPDATE_LISTS, rows.lists)
         # No upsert: a link that another transaction made first must stop this one, or its list would lose the copy.
-        self._insert(LINKS, rows.links)
-        self._upsert(WANTED, rows.wanted)
-        self._upsert(COPIES, rows.copies)
-        self._upsert(MEMBERS, rows.members)
+        insert(self._connection, LINKS, rows.links)
+        upsert(self._connection, WANTED, rows.wanted)
+        upsert(self._connection, COPIES, rows.copies)
+        upsert(self._connection, MEMBERS, rows.members)
         self.identities.forget(rows.merged, rows.told)
-        self._upsert(EXCLUSIONS, rows.excluded)
+        upsert(self._connection, EXCLUSIONS, rows.excluded)
 
     def drop(self, list_id: int, into: int) -> None:
         """See `Tx.drop`."""
@@ -254,12 +246,12 @@ class SqlTx:
 
     def write_notes(self) -> None:
         """The changes of all lists in one statement: at the end, or before rows of the ledger move."""
-        self._insert(CHANGES, self._notes)
+        insert(self._connection, CHANGES, self._notes)
         self._notes = []
 
     def attempted(self, attempts: Sequence[Attempt]) -> None:
         """See `Tx.attempted`."""
-        self._insert(ATTEMPTS, [attempt_row(one) for one in attempts])
+        insert(self._connection, ATTEMPTS, [attempt_row(one) for one in attempts])
         self.totals.attempted(attempts)
 
     def reject(self, rejects: Sequence[Reject]) -> None:
@@ -276,7 +268,8 @@ class SqlTx:
             }
             for one in rejects
         ]
-        self._connection.execute(self._insert_of(REJECTS).on_conflict_do_nothing(index_elements=["entry_id"]), rows)
+        once = insert_of(self._connection, REJECTS).on_conflict_do_nothing(index_elements=["entry_id"])
+        self._connection.execute(once, rows)
 
     def remote_state(self, remote: str) -> RemoteState:
         """See `Tx.remote_state`."""
@@ -292,7 +285,7 @@ class SqlTx:
             "next_step": state.next_step[:600],
             "since": state.since,
         }
-        self._upsert(REMOTES, [row])
+        upsert(self._connection, REMOTES, [row])
 
     # -- below here: how
 
@@ -342,46 +335,6 @@ class SqlTx:
     def _ready(self, remote: str) -> tuple[Any, ...]:
         free = or_(COPIES.c.lease_until.is_(None), COPIES.c.lease_until <= self.now)
         return COPIES.c.remote == remote, _is_due(), COPIES.c.due_at <= self.now, free
-
-    def _insert(self, table: Table, rows: Rows) -> None:
-        self._write(table, rows, upsert=False)
-
-    def _insert_of(self, table: Table) -> Any:
-        return (postgresql if self._postgres else sqlite).insert(table)
-
-    def _upsert(self, table: Table, rows: Rows) -> None:
-        self._write(table, rows, upsert=True)
-
-    def _write(self, table: Table, rows: Rows, *, upsert: bool) -> None:
-        """Rows that name the same columns. PostgreSQL gets thousands as one document: it would be told row by row."""
-        if not rows:
-            return
-        statement = _write_into(table, tuple(rows[0]), postgres=self._postgres, upsert=upsert)
-        if not self._postgres:
-            self._connection.execute(statement, rows)
-            return
-        for start in range(0, len(rows), _ROWS):
-            self._connection.execute(statement, {"given": rows[start : start + _ROWS]})
-
-
-@cache
-def _write_into(table: Table, names: tuple[str, ...], *, postgres: bool, upsert: bool) -> Any:
-    statement = (postgresql if postgres else sqlite).insert(table)
-    if postgres:
-        statement = statement.from_select(names, _given(table, names))
-    if not upsert:
-        return statement
-    keys = [column.name for column in table.primary_key]
-    rest = {name: statement.excluded[name] for name in names if name not in keys}
-    return statement.on_conflict_do_update(index_elements=keys, set_=rest)
-
-
-def _given(table: Table, names: tuple[str, ...]) -> Select[Any]:
-    """The rows of one document, read by PostgreSQL. Text without its length: too long is an error, not cut."""
-    types = {name: Text() if isinstance(table.c[name].type, String) else table.c[name].type for name in names}
-    rows = func.json_to_recordset(cast(bindparam("given", type_=RowsDocument()), JSON))
-    given = rows.table_valued(*(Column(name, kind) for name, kind in types.items()), name="given")
-    return select(given.render_derived(with_types=True))
 
 
 def _is_due() -> Any:
