@@ -45,3 +45,12 @@ class ExclusionRow(SQLModel, table=True):
     remote: str = Field(sa_column=Column(String(128), primary_key=True))
     member: str = Field(sa_column=Column(String(512), primary_key=True))
     reason: str = Field(sa_column=Column(String(200), nullable=False))
+
+
+class NamingRow(SQLModel, table=True):
+    """By what a remote knew members when they were seen there, since settings can change."""
+
+    __tablename__ = "namings"
+
+    remote: str = Field(sa_column=Column(String(128), primary_key=True))
+    naming: str = Field(sa_column=Column(String(16), nullable=False))

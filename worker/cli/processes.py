@@ -38,11 +38,14 @@ def up(concurrency: Concurrency = 2, *, checked: Checked = False) -> None:
         from worker.redis_access import check_reachable
         from worker.remotes.registry import Registry
         from worker.store.database import open_database, upgrade
+        from worker.store.namings import check_namings
 
-        Registry(settings).check_tokens()
+        registry = Registry(settings)
+        registry.check_tokens()
         if settings.redis.url is not None:
             check_reachable(settings.redis.url)
-        upgrade(open_database(settings.database_url))
+        upgrade(engine := open_database(settings.database_url))
+        check_namings(engine, registry.rules.namings)
         _start_anew("up", concurrency)
     if settings.redis.url is not None:
         raise typer.Exit(supervise(_tree(concurrency, settings.redis.url), drain_s=DRAIN_S + 5))
@@ -72,9 +75,12 @@ def worker(concurrency: Concurrency = 2, *, checked: Checked = False) -> None:
     if not checked:
         from worker.remotes.registry import Registry
         from worker.store.database import check_schema, open_database
+        from worker.store.namings import check_namings
 
-        check_schema(open_database(settings.database_url))
-        Registry(settings).check_tokens()
+        check_schema(engine := open_database(settings.database_url))
+        registry = Registry(settings)
+        registry.check_tokens()
+        check_namings(engine, registry.rules.namings)
         _start_anew("worker", concurrency)
     with own_node(settings.data_dir) as node:
         celery = (

@@ -112,6 +112,11 @@ class Rules:
         return moved > FEW and moved > self.brake * of
 
     @property
+    def namings(self) -> dict[str, Naming]:
+        """By what each remote knows members."""
+        return {name: one.naming for name, one in self.remotes.items()}
+
+    @property
     def namer(self) -> str | None:
         """The remote whose ids are members' keys; the first in authority if there are several."""
         namers = [name for name, one in self.remotes.items() if one.naming is Naming.KEY]

@@ -166,8 +166,8 @@ class RemoteSettings(_Group):
     """Whether the remote knows members by ids of its own, which leadsync must learn before it can tell it of them
     ([members.md](members.md)), or by those of the CRM. None: `shared` for a CRM, `own` for Lance; Instantly knows
     people by their e-mail addresses and nothing else.
-    Before it is changed, unlink the lists of this remote and link them again afterwards: what was seen of their members
-    is kept by the old ids, and would look as if all had gone and others had come.
+    What was seen of members is kept by the old ids and would look as if all had gone and others had come; so workers
+    refuse to start after a change until the lists of this remote have been unlinked. Link them again afterwards.
     """
     members_scan_every_s: float = Field(default=86_400.0, gt=0)
     """Seconds after which the members of a list are read anew where that takes calls of its own (Instantly: one for

@@ -57,6 +57,12 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("list_id", "remote", "member", name="pk_exclusions"),
     )
+    op.create_table(
+        "namings",
+        sa.Column("remote", sa.String(length=128), nullable=False),
+        sa.Column("naming", sa.String(length=16), nullable=False),
+        sa.PrimaryKeyConstraint("remote", name="pk_namings"),
+    )
     op.create_index("ix_exclusions_member", "exclusions", ["member"], unique=False)
     op.create_index("ix_members_member", "members", ["member"], unique=False)
     op.create_index("ix_copies_name", "copies", ["remote", "name_key"], unique=False)
@@ -170,7 +176,7 @@ def downgrade() -> None:
     )
     op.drop_index("ix_copies_name", "copies")
     op.drop_index("ix_members_member", "members")
-    for table in ("exclusions", "people", "identities"):
+    for table in ("namings", "exclusions", "people", "identities"):
         op.drop_table(table)
     with op.batch_alter_table("copies") as copies:
         for column in (
