@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ from worker.embedded import embedded_redis
 from worker.settings import load_settings
 from worker.simulators.running import running
 from worker.store.database import open_database
-from worker.store.sql import LISTS
+from worker.store.tables import LISTS
 from worker.wiring import Runtime
 
 _SMALL: Final = Size(lists=1_000, ledger=10_000, calls=300, others=100)
@@ -115,7 +116,7 @@ def _of(name: str, url: str, runtime: Runtime, size: Size) -> Iterator[Figure]:
         empty = timed(lambda: _ask(browser, "/healthz"))
         yield Figure(what=f"{name}: /healthz p95", value=empty.p95, unit="ms", baseline=row.p95, of="× one row")
         for path in paths(size):
-            took = timed(lambda path=path: _ask(browser, path))  # type: ignore[misc]  # mypy cannot tell what it returns
+            took = timed(partial(_ask, browser, path))
             with statements() as asked:
                 _ask(browser, path)
             what = f"{name}: {path}"

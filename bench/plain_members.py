@@ -23,7 +23,7 @@ from worker.remotes.base import Request
 from worker.remotes.registry import Registry
 from worker.settings import Settings
 from worker.store.database import open_database
-from worker.store.sql import LISTS, MEMBERS
+from worker.store.tables import LISTS, MEMBERS
 
 LANCE = "/api/v1/entities/leadlists"
 

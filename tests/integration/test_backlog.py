@@ -110,7 +110,8 @@ def test_now_shows_plots_and_open_alerts(desk: Desk, redis_url: str) -> None:
         every = browser.get("/api/v1/alerts").json
         assert 400 <= browser.get("/api/v1/alerts?open=maybe").status < 500
 
-    plots = orjson.loads(html.unescape(re.search(r'data-numbers="([^"]*)"', page)[1]))  # type: ignore[index]  # it is there
+    [numbers] = re.findall(r'data-numbers="([^"]*)"', page)
+    plots = orjson.loads(html.unescape(numbers))
     minute = plots["at"].index(int((now - timedelta(minutes=1)).timestamp()))
     assert [40, 10, 125.0, 3.0] == [plots[name][minute] for name in ("needed", "sent", "stale", "event")]
     assert "<b>30</b> in the last hour" in page

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from models.lead_list import Field, LeadList, Standing
-from tests.support.commands import Leadsync, put, remote_env
+from tests.support.commands import Command, Leadsync, put
 from tests.support.heart import agreed_list, later, observation, remote_rules, rules_of, whole, with_members
 from worker.engine.observe import observe
 from worker.engine.plan import restand
 from worker.engine.rules import Direction, Policy
-from worker.store.database import open_database, upgrade
 from worker.store.sql import SqlStore
 
 REMOTES = ("crm", "instantly", "lance")
@@ -25,32 +21,15 @@ RULES = rules_of({Field.NAME: Policy.HOLD}, instantly=remote_rules(2, directions
 
 
 @pytest.fixture
-def leadsync(
-    database_url: str,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Leadsync:
+def leadsync(command: Command) -> Leadsync:
     """The command, with three remotes that are never called."""
-    monkeypatch.chdir(tmp_path)
-    env = {"LEADSYNC_DATABASE__URL": database_url, "LEADSYNC_REDIS__URL": redis_url, "LEADSYNC_DATA_DIR": str(tmp_path)}
-    env |= {"LEADSYNC_SYNC__CONFLICTS__NAME": "hold", "LEADSYNC_EVENTS__STREAM": f"events-{uuid.uuid4()}"}
-    env |= {"LEADSYNC_REMOTES__LANCE__FIELDS": '{"members": "both"}', "LEADSYNC_REMOTES__LANCE__MEMBER_IDS": "shared"}
-    for name in REMOTES:
-        env |= remote_env(name, name)
-    for name, value in env.items():
-        monkeypatch.setenv(name, value)
-    return Leadsync(monkeypatch, capfd)
-
-
-@pytest.fixture
-def store(database_url: str) -> Iterator[SqlStore]:
-    """The database of those settings."""
-    engine = open_database(database_url)
-    upgrade(engine)
-    with closing(SqlStore(engine)) as store:
-        yield store
+    return command(
+        *REMOTES,
+        LEADSYNC_SYNC__CONFLICTS__NAME="hold",
+        LEADSYNC_EVENTS__STREAM=f"events-{uuid.uuid4()}",
+        LEADSYNC_REMOTES__LANCE__FIELDS='{"members": "both"}',
+        LEADSYNC_REMOTES__LANCE__MEMBER_IDS="shared",
+    )
 
 
 def named(lead_list: LeadList, number: int) -> LeadList:

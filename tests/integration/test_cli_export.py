@@ -25,7 +25,7 @@ import pytest
 
 from models.lead_list import Standing
 from tasks import alerts as door
-from tests.support.commands import Leadsync, put, remote_env
+from tests.support.commands import Command, Leadsync, put
 from tests.support.desk import standing_copy
 from tests.support.heart import list_of
 from tests.support.receiver import Receiver, receiving
@@ -34,7 +34,7 @@ from worker.documents.export import moment, rows
 from worker.errors import UsageError
 from worker.ports import RemoteState
 from worker.settings import load_settings
-from worker.store.database import open_database, upgrade
+from worker.store.database import open_database
 from worker.store.ledger_views import LedgerTable
 from worker.store.sql import SqlStore
 from worker.store.views import Views
@@ -45,29 +45,9 @@ KEY = b"0123456789abcdef0123456789abcdef"
 
 
 @pytest.fixture
-def store(database_url: str) -> Iterator[SqlStore]:
-    """The database of the command."""
-    engine = open_database(database_url)
-    upgrade(engine)
-    with closing(SqlStore(engine)) as store:
-        yield store
-
-
-@pytest.fixture
-def leadsync(
-    store: SqlStore,  # noqa: ARG001 - the newest schema
-    database_url: str,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Leadsync:
-    """The command, on the newest schema, with remotes that are never called."""
-    env = {"LEADSYNC_DATABASE__URL": database_url, "LEADSYNC_REDIS__URL": redis_url, "LEADSYNC_DATA_DIR": str(tmp_path)}
-    monkeypatch.chdir(tmp_path)
-    for name, value in (env | remote_env("crm", "crm") | remote_env("lance", "lance")).items():
-        monkeypatch.setenv(name, value)
-    return Leadsync(monkeypatch, capfd)
+def leadsync(command: Command) -> Leadsync:
+    """The command, with remotes that are never called."""
+    return command("crm", "lance")
 
 
 def noted(store: SqlStore, *values: Any) -> int:

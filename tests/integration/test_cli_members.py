@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +13,10 @@ import pytest
 
 from models.lead_list import Field, LeadList, Member, Presence, Standing, Value, Waiting
 from models.person import Person
-from tests.support.commands import Leadsync, put, remote_env
+from tests.support.commands import Command, Leadsync, put
 from tests.support.heart import at, copy_of, list_of, with_members
 from worker.remotes.registry import Registry
 from worker.settings import load_settings
-from worker.store.database import open_database, upgrade
 from worker.store.sql import SqlStore
 from worker.sync.learning import learn
 
@@ -27,32 +24,10 @@ NO_LANCE, NO_EMAIL = "no id on lance is known", "no e-mail address of its own is
 
 
 @pytest.fixture
-def leadsync(
-    database_url: str,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Leadsync:
+def leadsync(command: Command) -> Leadsync:
     """The command; members flow everywhere, and no remote is ever called."""
-    env = {"LEADSYNC_DATABASE__URL": database_url, "LEADSYNC_REDIS__URL": redis_url, "LEADSYNC_DATA_DIR": str(tmp_path)}
-    for name in ("crm", "instantly", "lance"):
-        env |= remote_env(name, name)
-    for name in ("instantly", "lance"):
-        env |= {f"LEADSYNC_REMOTES__{name.upper()}__FIELDS__MEMBERS": "both"}
-    monkeypatch.chdir(tmp_path)
-    for key, value in env.items():
-        monkeypatch.setenv(key, value)
-    return Leadsync(monkeypatch, capfd)
-
-
-@pytest.fixture
-def store(database_url: str) -> Iterator[SqlStore]:
-    """The database of those settings, with the newest schema."""
-    engine = open_database(database_url)
-    upgrade(engine)
-    with closing(SqlStore(engine)) as store:
-        yield store
+    both = {f"LEADSYNC_REMOTES__{name}__FIELDS__MEMBERS": "both" for name in ("INSTANTLY", "LANCE")}
+    return command("crm", "instantly", "lance", **both)
 
 
 def shown_by(*remotes: str, wanted: bool = True, **excluded: str) -> Member:

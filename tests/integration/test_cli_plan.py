@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.lead_list import Field, LeadList, Parked, Seen, Stamp, Standing, Waiting, Wanted
-from tests.support.commands import Leadsync, put, remote_env
+from tests.support.commands import Command, Leadsync, put
 from tests.support.heart import copy_of, list_of, with_members
 from worker.ports import Every, Tx
-from worker.store.database import open_database, upgrade
 from worker.store.sql import SqlStore
 
 NAME = Field.NAME
@@ -23,32 +19,16 @@ NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def leadsync(
-    database_url: str,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Leadsync:
+def leadsync(command: Command) -> Leadsync:
     """The command; lance and instantly are under review, and no remote is ever called."""
-    env = {"LEADSYNC_DATABASE__URL": database_url, "LEADSYNC_REDIS__URL": redis_url, "LEADSYNC_DATA_DIR": str(tmp_path)}
-    env |= {"LEADSYNC_SYNC__MODE": "review", "LEADSYNC_REMOTES__CRM__MODE": "auto"}
-    env |= {"LEADSYNC_REMOTES__LANCE__FIELDS__MEMBERS": "both"}
-    for name in ("crm", "instantly", "lance"):
-        env |= remote_env(name, name)
-    monkeypatch.chdir(tmp_path)
-    for key, value in env.items():
-        monkeypatch.setenv(key, value)
-    return Leadsync(monkeypatch, capfd)
-
-
-@pytest.fixture
-def store(database_url: str) -> Iterator[SqlStore]:
-    """The database of those settings, with the newest schema."""
-    engine = open_database(database_url)
-    upgrade(engine)
-    with closing(SqlStore(engine)) as store:
-        yield store
+    return command(
+        "crm",
+        "instantly",
+        "lance",
+        LEADSYNC_SYNC__MODE="review",
+        LEADSYNC_REMOTES__CRM__MODE="auto",
+        LEADSYNC_REMOTES__LANCE__FIELDS__MEMBERS="both",
+    )
 
 
 def waiting(remote_id: str, wanted: str = "B") -> LeadList:

@@ -5,48 +5,32 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.scan import UNDER_WAY, Scan, ScanState, Trigger
-from tests.support.commands import Leadsync, remote_env
+from tests.support.commands import Command, Leadsync
 from tests.support.waiting import wait_until
 from worker.cli import scans as command
 from worker.ports import Tx
-from worker.store.database import open_database, upgrade
 from worker.store.sql import SqlStore
 
 WHY = "12 of 20 known lists were changed there"
 
 
 @pytest.fixture
-def store(sqlite_url: str) -> Iterator[SqlStore]:
-    """The database of the command."""
-    with closing(SqlStore(open_database(sqlite_url))) as store:
-        yield store
+def database_url(sqlite_url: str) -> str:
+    """One is enough here: nothing asks the database in a way of its own."""
+    return sqlite_url
 
 
 @pytest.fixture
-def leadsync(
-    sqlite_url: str,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> Leadsync:
-    """The command, on the newest schema, with remotes that are never called."""
-    engine = open_database(sqlite_url)
-    upgrade(engine)
-    engine.dispose()
-    env = {"LEADSYNC_DATABASE__URL": sqlite_url, "LEADSYNC_REDIS__URL": redis_url, "LEADSYNC_DATA_DIR": str(tmp_path)}
-    monkeypatch.chdir(tmp_path)
-    for name, value in (env | remote_env("crm", "crm") | remote_env("lance", "lance")).items():
-        monkeypatch.setenv(name, value)
-    return Leadsync(monkeypatch, capfd)
+def leadsync(command: Command) -> Leadsync:
+    """The command, with remotes that are never called."""
+    return command("crm", "lance")
 
 
 def scanned(store: SqlStore, state: ScanState, **counts: Any) -> Scan:

@@ -8,6 +8,7 @@ import sys
 import time
 import tomllib
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -184,12 +185,12 @@ def test_every_command_runs_as_a_plain_process(tmp_path: Path, redis_url: str, p
             f"http://127.0.0.1:{web_port}/readyz",
             *(f"http://127.0.0.1:{p}/_sim/state" for p in ports.values()),
         ):
-            wait_until(lambda url=url: answers(url), deadline_s=60, what=f"{url} answers")  # type: ignore[misc]  # a default in a lambda
+            wait_until(partial(answers, url), deadline_s=60, what=f"{url} answers")
         with redis.Redis.from_url(redis_url) as client:
             client.xadd("leadsync:events", {"event": "not even JSON"})
             wait_until(lambda: taken_in(client), deadline_s=60, what="a worker takes the event in")
         for role in ("worker", "beat"):
-            wait_until(lambda role=role: is_healthy(role, here), deadline_s=60, what=f"{role} is healthy")  # type: ignore[misc]  # a default in a lambda
+            wait_until(partial(is_healthy, role, here), deadline_s=60, what=f"{role} is healthy")
         assert [] == [one.name for one in kept if one.status() is not None]
         began = time.monotonic()
     assert {0} == {one.status() for one in kept}

@@ -19,8 +19,8 @@ from models.person import EMAIL
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.engine.tally import tally_of
-from worker.store.identities import IDENTITIES, PEOPLE
-from worker.store.sql import MEMBERS, SqlStore, SqlTx
+from worker.store.sql import SqlStore, SqlTx
+from worker.store.tables import IDENTITIES, MEMBERS, PEOPLE
 
 #: So that all ids have one length.
 _FIRST = 10_000_000

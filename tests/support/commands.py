@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import pytest
@@ -46,6 +46,14 @@ class Leadsync:
             main()
         printed = self._capfd.readouterr()
         return Ran(int(ended.value.code or 0), printed.out, printed.err)
+
+
+class Command(Protocol):
+    """Makes the command: told of remotes by their kinds, and of more variables."""
+
+    def __call__(self, *remotes: str, **more: str) -> Leadsync:
+        """Ready to be run."""
+        ...
 
 
 def run_program(*argv: str, env: Mapping[str, str], program: tuple[str, ...] = ("-m", "worker.cli")) -> Ran:

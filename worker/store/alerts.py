@@ -6,18 +6,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, exists, func, insert, select, update
 
 from models.alert import Alert, AlertKey, AlertKind
-from models.tables.alerts import AlertRow
+from worker.store.tables import ALERTS
 
-
-def _table(row: type[Any]) -> Table:
-    table: Table = row.__table__
-    return table
-
-
-ALERTS = _table(AlertRow)
 _LONGEST_TEXT, _LONGEST_TROUBLE = 1000, 200
 
 _LATER = ALERTS.alias("later")

@@ -5,18 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, insert, select
 
 from models.audit import Action, Audited
-from models.tables.audit import AuditRow
+from worker.store.tables import AUDIT
 
-
-def _table(row: type[Any]) -> Table:
-    table: Table = row.__table__
-    return table
-
-
-AUDIT = _table(AuditRow)
 #: As long as their columns.
 _LONGEST_WHO, _LONGEST_TARGET = 200, 700
 

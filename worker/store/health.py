@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from models.lead_list import Standing
 from worker.store.database import check_schema, explain, open_database
-from worker.store.sql import COPIES, REMOTES
+from worker.store.tables import COPIES, REMOTES
 
 T = TypeVar("T")
 

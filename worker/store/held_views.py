@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, select
 
 from models.lead_list import Field
 from worker.ports import RemoteKey
-from worker.store.sql import COPIES, LINKS
+from worker.store.tables import COPIES, LINKS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,21 +7,12 @@ from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
 
 from models.person import Details, filled
-from models.tables.lists import MemberRow
-from models.tables.members import ExclusionRow, IdentityRow, PersonRow
 from worker.store.among import rows_among
+from worker.store.tables import EXCLUSIONS, IDENTITIES, MEMBERS, PEOPLE
 from worker.store.writing import insert_of, upsert
-
-
-def _table(row: type[Any]) -> Table:
-    table: Table = row.__table__
-    return table
-
-
-IDENTITIES, PEOPLE, EXCLUSIONS, MEMBERS = map(_table, (IdentityRow, PersonRow, ExclusionRow, MemberRow))
 
 _KEYS = select(IDENTITIES.c.id, IDENTITIES.c.member).where(IDENTITIES.c.system == bindparam("system"))
 _IDS = (

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
-from worker.store.upkeep import ATTEMPTS, CHANGES
+from worker.store.tables import ATTEMPTS, CHANGES
 
 #: A row is noted when what it tells has ended, so those that began later may stand before it; nothing takes so long.
 LATE: Final = timedelta(minutes=3)

@@ -16,11 +16,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, exists, func, literal, select, tuple_, union_all
 
 from models.lead_list import Standing
-from models.tables.lists import WantedRow
 from worker.store.codec import name_key
-from worker.store.upkeep import COPIES, LISTS
-
-WANTED = WantedRow.__table__  # type: ignore[attr-defined]  # SQLModel hides it
+from worker.store.tables import COPIES, LISTS, WANTED
 
 #: A list stands where its most urgent copy stands.
 MOST_URGENT_FIRST: Final = (Standing.PARKED, Standing.CONFLICT, Standing.DUE, Standing.EXCLUDED, Standing.IN_SYNC)

@@ -15,8 +15,7 @@ from models.lead_list import Field
 from models.person import Details
 from worker.ports import RemoteKey
 from worker.store.among import rows_among
-from worker.store.identities import EXCLUSIONS, IDENTITIES, MEMBERS, PEOPLE
-from worker.store.sql import LINKS, WANTED
+from worker.store.tables import EXCLUSIONS, IDENTITIES, LINKS, MEMBERS, PEOPLE, WANTED
 
 # Built once: `rows_among` keeps what it makes of each.
 _ROWS = select(MEMBERS).where(MEMBERS.c.list_id == bindparam("number"))

@@ -9,16 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, exists, func, select
+from sqlalchemy import Connection, Engine, exists, func, select
 
 from models.person import Naming
-from models.tables.lists import CopyRow
-from models.tables.members import NamingRow
 from worker.errors import UsageError
+from worker.store.tables import COPIES, NAMINGS
 from worker.store.writing import upsert
-
-NAMINGS: Table = NamingRow.__table__  # type: ignore[attr-defined]  # SQLModel's classes do not tell of it
-COPIES: Table = CopyRow.__table__  # type: ignore[attr-defined]  # the same
 
 
 def check_namings(engine: Engine, namings: Mapping[str, Naming]) -> None:

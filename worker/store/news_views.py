@@ -10,14 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from models.tables.audit import AuditRow
-from models.tables.ledger import RejectRow
-from models.tables.remotes import RemoteRow
-from models.tables.scans import ScanRow
-from worker.store.upkeep import ATTEMPTS, CHANGES
+from worker.store.tables import ATTEMPTS, AUDIT, CHANGES, REJECTS, REMOTES, SCANS
 
-_SCANS, _REMOTES = ScanRow.__table__, RemoteRow.__table__  # type: ignore[attr-defined]  # SQLModel hides it
-_REJECTS, _AUDIT = RejectRow.__table__, AuditRow.__table__  # type: ignore[attr-defined]  # the same
 #: Scans under way change in place; there is one a remote at most.
 _LAST_SCANS = 20
 
@@ -30,9 +24,9 @@ class NewsView:
 
     def marks(self) -> Any:
         """Another value than before when something was written."""
-        tables = (CHANGES, ATTEMPTS, _REJECTS, _AUDIT)
+        tables = (CHANGES, ATTEMPTS, REJECTS, AUDIT)
         ends = select(*(select(func.max(table.c.id)).scalar_subquery() for table in tables))
-        states = select(_SCANS.c.id, _SCANS.c.state, _SCANS.c.pages, _SCANS.c.fence)
-        scans = states.order_by(_SCANS.c.id.desc()).limit(_LAST_SCANS)
-        remotes = select(_REMOTES.c.name, _REMOTES.c.paused).order_by(_REMOTES.c.name)
+        states = select(SCANS.c.id, SCANS.c.state, SCANS.c.pages, SCANS.c.fence)
+        scans = states.order_by(SCANS.c.id.desc()).limit(_LAST_SCANS)
+        remotes = select(REMOTES.c.name, REMOTES.c.paused).order_by(REMOTES.c.name)
         return [self._connection.execute(query).all() for query in (ends, scans, remotes)]

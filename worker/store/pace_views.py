@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, select
 
 from worker.store.ledger_views import LATE, first_row
-from worker.store.upkeep import ATTEMPTS
+from worker.store.tables import ATTEMPTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, literal_column, select
 
 from models.lead_list import Standing
-from worker.store.upkeep import COPIES
+from worker.store.tables import COPIES
 
 _CAUSE = COPIES.c.parked["cause"].as_string()
 #: Spelled out, or its index could not be used.

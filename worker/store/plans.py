@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, select, text
+from sqlalchemy import Connection, delete, insert, select, text
 
 from models.plan import KEPT, KEPT_FOR, KeptPlan, PlanItem
-from models.tables.lists import CopyRow
-from models.tables.scans import PlanRow
-
-
-def _table(row: type[Any]) -> Table:
-    table: Table = row.__table__
-    return table
-
-
-COPIES, PLANS = map(_table, (CopyRow, PlanRow))
+from worker.store.tables import COPIES, PLANS
 
 
 class SqlPlans:

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from models.audit import Action
 from worker.store.audit import SqlAudit
 from worker.store.database import explain
-from worker.store.sql import REJECTS
+from worker.store.tables import REJECTS
 
 T = TypeVar("T")
 

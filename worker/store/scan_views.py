@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from models.scan import UNDER_WAY, Scan, ScanState
 from worker.store import codec
-from worker.store.scans import SCANS
+from worker.store.tables import SCANS
 
 
 class ScanView:

@@ -6,24 +6,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, exists, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Select, delete, exists, func, insert, select, update
 
 from models.lead_list import GONE, PENDING, Absence
 from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
-from models.tables.lists import CopyRow, LeadListRow, LinkRow
-from models.tables.scans import ScanFindingRow, ScanPageRow, ScanRow
 from worker.store import codec
+from worker.store.tables import COPIES, FINDINGS, LINKS, LISTS, PAGES, SCANS
 from worker.store.totals import SqlTotals
-
-
-def _table(row: type[Any]) -> Table:
-    table: Table = row.__table__
-    return table
-
-
-COPIES, LINKS, LISTS = map(_table, (CopyRow, LinkRow, LeadListRow))
-SCANS, PAGES, FINDINGS = map(_table, (ScanRow, ScanPageRow, ScanFindingRow))
+from worker.store.writing import upsert
 
 _UNDER_WAY = [state.value for state in UNDER_WAY]
 
@@ -77,7 +67,7 @@ class SqlScans:
     def add_page(self, scan: Scan, ids: Sequence[str]) -> None:
         """See `Scans.add_page`. A page that is read again, after a crash, takes its own place."""
         row = {"scan_id": scan.id, "number": scan.pages + 1, "cursor": scan.cursor, "ids": list(ids)}
-        self._upsert(PAGES, [row])
+        upsert(self._connection, PAGES, [row])
         self._totals.page(scan.remote)
 
     def cursors(self, number: int) -> set[str | None]:
@@ -91,7 +81,7 @@ class SqlScans:
 
     def find(self, number: int, findings: Sequence[Finding]) -> None:
         """See `Scans.find`."""
-        self._upsert(FINDINGS, [codec.finding_row(number, finding) for finding in findings])
+        upsert(self._connection, FINDINGS, [codec.finding_row(number, finding) for finding in findings])
 
     def count_findings(self, number: int) -> int:
         """See `Scans.count_findings`."""
@@ -153,12 +143,3 @@ class SqlScans:
     def _count(self, query: Select[Any]) -> int:
         count: int = self._connection.execute(query).scalar_one()
         return count
-
-    def _upsert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        if not rows:
-            return
-        dialect = postgresql if self._connection.dialect.name == "postgresql" else sqlite
-        statement: Any = dialect.insert(table)
-        keys = [column.name for column in table.primary_key]
-        rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-        self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), rows)

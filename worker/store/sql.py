@@ -18,7 +18,6 @@ from sqlalchemy import (
     Engine,
     Select,
     String,
-    Table,
     bindparam,
     case,
     delete,
@@ -33,9 +32,6 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
 from models.lead_list import Copy, Kind, LeadList, Member
 from models.ledger import Attempt, Change
-from models.tables.ledger import AttemptRow, ChangeRow, RejectRow
-from models.tables.lists import CopyRow, LeadListRow, LinkRow, MemberRow, WantedRow
-from models.tables.remotes import RemoteRow
 from worker.errors import Transient
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store import codec
@@ -43,10 +39,11 @@ from worker.store.alerts import SqlAlerts
 from worker.store.among import among
 from worker.store.audit import SqlAudit
 from worker.store.database import explain
-from worker.store.identities import EXCLUSIONS, SqlIdentities
+from worker.store.identities import SqlIdentities
 from worker.store.plans import SqlPlans
 from worker.store.rows import Rows, Written, attempt_row, change_row
 from worker.store.scans import SqlScans
+from worker.store.tables import ATTEMPTS, CHANGES, COPIES, EXCLUSIONS, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
 from worker.store.totals import SqlTotals
 from worker.store.upkeep import SqlUpkeep
 from worker.store.writing import insert, insert_of, upsert
@@ -58,15 +55,6 @@ _TEXTS = postgresql.ARRAY(String)
 #: Serialisation failures, deadlocks, and a link that another transaction made first.
 _TRIES = 4
 _REPEATABLE = frozenset({"40001", "40P01", "23505"})
-
-
-def _table(row: type[Any]) -> Table:
-    table: Table = row.__table__
-    return table
-
-
-LISTS, LINKS, WANTED, COPIES, MEMBERS = map(_table, (LeadListRow, LinkRow, WantedRow, CopyRow, MemberRow))
-CHANGES, ATTEMPTS, REJECTS, REMOTES = map(_table, (ChangeRow, AttemptRow, RejectRow, RemoteRow))
 
 
 # Built once: to build a statement costs more than to run it.

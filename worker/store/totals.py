@@ -11,28 +11,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from models.lead_list import LeadList
 from models.ledger import Attempt, Change, ChangeKind
-from models.tables.totals import TotalRow
 from models.totals import NO_ANSWER, Total, TotalKind, lag_step
 from worker.limits.base import Lane
+from worker.store.tables import TOTALS
 
 #: kind, remote, detail
 _Key = tuple[str, str, str]
 _KEY: Final = ("kind", "remote", "detail")
 #: Changes that other copies must be told of.
 _TOLD_ON: Final = frozenset({ChangeKind.WANTED, ChangeKind.RESOLVED})
-
-
-def _table(row: type[Any]) -> Table:
-    table: Table = row.__table__
-    return table
-
-
-TOTALS = _table(TotalRow)
 
 
 def _adding(dialect: Any) -> Any:

@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    Table,
     and_,
     delete,
     exists,
@@ -25,20 +24,9 @@ from sqlalchemy import (
 
 from models.lead_list import PENDING, Copy, Standing, Waiting
 from models.scan import ScanState
-from models.tables.ledger import AttemptRow, ChangeRow
-from models.tables.lists import CopyRow, LeadListRow, LinkRow, MemberRow
-from models.tables.scans import PlanRow, ScanRow
 from worker.ports import Astray, Kept
 from worker.store import codec
-
-
-def _table(row: type[Any]) -> Table:
-    table: Table = row.__table__
-    return table
-
-
-LISTS, LINKS, COPIES, MEMBERS = map(_table, (LeadListRow, LinkRow, CopyRow, MemberRow))
-CHANGES, ATTEMPTS, SCANS, PLANS = map(_table, (ChangeRow, AttemptRow, ScanRow, PlanRow))
+from worker.store.tables import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, PLANS, SCANS
 
 #: What is older goes, and where that is written.
 _MOMENTS = {Kept.CHANGES: CHANGES.c.at, Kept.ATTEMPTS: ATTEMPTS.c.at, Kept.SCANS: SCANS.c.ended_at}

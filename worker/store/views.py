@@ -28,7 +28,7 @@ from worker.store.news_views import NewsView
 from worker.store.pace_views import PaceView
 from worker.store.parked_views import IS_PARKED, ParkedView
 from worker.store.scan_views import ScanView
-from worker.store.sql import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
+from worker.store.tables import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
 from worker.store.totals import TotalsView
 
 T = TypeVar("T")
