@@ -24,7 +24,8 @@ from tests.support.web import Browser, serving
 from worker.documents.metrics import METRICS, exposition, samples
 from worker.documents.overview import overview
 from worker.notes import marks
-from worker.ports import Kept, RemoteState, Tx
+from worker.parts import Kept
+from worker.ports import RemoteState, Tx
 from worker.settings import Settings
 from worker.store.database import open_database, upgrade
 from worker.wiring import Runtime

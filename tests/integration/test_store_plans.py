@@ -12,7 +12,7 @@ from models.lead_list import Standing, Waiting
 from models.plan import KEPT, KEPT_FOR, KeptPlan, PlanItem, hash_of
 from tests.support.heart import copy_of, list_of
 from tests.support.stores import NAME, RunsNow, due_copy, loaded, opened, saved
-from worker.ports import Kept
+from worker.parts import Kept
 from worker.store.memory import MemoryStore
 
 

@@ -20,7 +20,8 @@ from tests.support.stores import attempt, change, loaded, opened, rows, saved
 from tests.support.world import TestClock
 from worker.documents.doctor import Check, Result, judge_numbers
 from worker.documents.numbers import ask_numbers
-from worker.ports import Kept, Reject, Tx
+from worker.parts import Kept
+from worker.ports import Reject, Tx
 from worker.store.sql import SqlStore
 from worker.sync import upkeep
 from worker.sync.upkeep import forget

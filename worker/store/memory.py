@@ -12,7 +12,8 @@ from models.lead_list import GONE, PENDING, Absence, Copy, Kind, LeadList, Membe
 from models.ledger import Attempt, Change
 from models.plan import KEPT, KEPT_FOR, KeptPlan
 from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
-from worker.ports import Astray, DueCount, Every, Kept, Reject, RemoteKey, RemoteState
+from worker.parts import Astray, Kept
+from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store.codec import key_of, name_key
 from worker.store.memory_identities import MemoryIdentities
 from worker.store.memory_tables import Tables

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from models.lead_list import PENDING, Copy, Standing, Waiting
 from models.scan import ScanState
-from worker.ports import Astray, Kept
+from worker.parts import Astray, Kept
 from worker.store import codec
 from worker.store.tables import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, PLANS, SCANS
 

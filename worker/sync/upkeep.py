@@ -18,7 +18,8 @@ from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.engine.tally import counted as with_rows
 from worker.engine.tally import tally_of
-from worker.ports import Clock, Every, Kept, Store, Tx
+from worker.parts import Kept
+from worker.ports import Clock, Every, Store, Tx
 from worker.sync.stand import stand
 
 log = structlog.get_logger(__name__)
