@@ -335,3 +335,10 @@ def test_restand_twice_is_restand_once() -> None:
     for lead_list in (differing(), differing(look=True), differing(abandoned=UNSURE_B), differing(parked=PARKED)):
         once = restand(lead_list, RULES, NOON)
         assert once == restand(once, RULES, NOON + timedelta(seconds=1))
+
+
+def test_a_wait_begins_when_something_can_be_told() -> None:
+    """A copy was excluded for an hour; what is changed now has waited since now, or its lag would be an hour too."""
+    excluded = differing(standing=Standing.EXCLUDED, since=later(-3600))
+    assert NOON == restood(excluded).since
+    assert later(-5) == restood(differing(standing=Standing.DUE, due_at=NOON, since=later(-5))).since

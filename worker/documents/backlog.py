@@ -36,9 +36,11 @@ class BacklogDocument:
 
     @property
     def saved(self) -> int | None:
-        """Patches that were needed in all these minutes and not sent; below zero while older ones are sent."""
+        """Patches that were needed in all these minutes and not sent. None is saved while more are sent than became
+        needed: older ones, lists that differed when they were linked, members whose ids were learned.
+        """
         known = [one for one in self.minutes.values() if one.needed is not None and one.sent is not None]
-        return sum((one.needed or 0) - (one.sent or 0) for one in known) if known else None
+        return max(0, sum((one.needed or 0) - (one.sent or 0) for one in known)) if known else None
 
     @property
     def last(self) -> BacklogMinute:

@@ -138,9 +138,11 @@ def _enriches_many(copy: Copy, patch: Patch, rules: RemoteRules) -> bool:
 
 def _due(copy: Copy, planned: CopyPlan, rules: RemoteRules, now: datetime) -> Copy:
     waiting, due_at = copy.waiting, copy.due_at
+    # What could not be told was no wait of ours: it begins with what can be.
+    since = now if copy.standing is Standing.EXCLUDED else copy.since or now
     held = _held_for_a_person(copy, planned, rules)
     if held is not None:
-        return _changed(copy, standing=Standing.DUE, waiting=held, due_at=None, since=copy.since or now)
+        return _changed(copy, standing=Standing.DUE, waiting=held, due_at=None, since=since)
     if copy.standing is not Standing.DUE or due_at is None:
         due_at, waiting = now, Waiting.TURN
     if copy.look:
@@ -151,7 +153,7 @@ def _due(copy: Copy, planned: CopyPlan, rules: RemoteRules, now: datetime) -> Co
         due_at, waiting = max(due_at, planned.not_before), Waiting.READ_BACK
     elif waiting in (Waiting.FIRST_READ, Waiting.READ_BACK):
         waiting, due_at = Waiting.TURN, min(due_at, now)
-    return _changed(copy, standing=Standing.DUE, waiting=waiting, due_at=due_at, since=copy.since or now)
+    return _changed(copy, standing=Standing.DUE, waiting=waiting, due_at=due_at, since=since)
 
 
 def _held_for_a_person(copy: Copy, planned: CopyPlan, rules: RemoteRules) -> Waiting | None:
