@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 from uuid import UUID
@@ -33,6 +34,7 @@ from tests.support.postgres import running_postgres
 from tests.support.waiting import wait_until
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
+from worker.partitions import partition_key, partition_of
 from worker.processes import Child, running
 from worker.redis_access import broker_url
 from worker.settings import load_settings
@@ -221,12 +223,12 @@ def _chunks(rows: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def publish(client: redis.Redis, events: Sequence[bytes]) -> None:
-    """Add all events to the stream."""
-    stream = load_settings().events.stream
+    """Add all events to the stream, each to the partition of its list."""
+    settings = load_settings().events
     for some in _chunks(events, 1_000):
         pipeline = client.pipeline(transaction=False)
         for one in some:
-            pipeline.xadd(stream, {"event": one})
+            pipeline.xadd(partition_key(settings.stream, partition_of(one, settings.partitions)), {"event": one})
         pipeline.execute()
 
 
@@ -302,6 +304,33 @@ def in_own_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
     """What `work` returns, called in a fresh process: its memory and its CPU time are its own."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(work, *args, **kwargs).result()
+
+
+def side_by_side(work: Callable[[int], Cost], processes: int) -> Cost:
+    """`work(0)`, `work(1)` … each in a fresh process; they `meet`, and it takes as long as the slowest of them."""
+    context = multiprocessing.get_context("spawn")
+    begin = context.Barrier(processes)
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_meet_at, initargs=(begin,)) as pool:
+        costs = list(pool.map(work, range(processes)))
+    return Cost(
+        wall_s=max(one.wall_s for one in costs),
+        cpu_s=sum(one.cpu_s for one in costs),
+        peak_mib=sum(one.peak_mib for one in costs),
+    )
+
+
+_begin: Barrier | None = None
+
+
+def _meet_at(begin: Barrier) -> None:
+    global _begin  # noqa: PLW0603 - a process of the pool has no other place for what it was given
+    _begin = begin
+
+
+def meet() -> None:
+    """Wait until all of them are there; of one alone, nobody."""
+    if _begin is not None:
+        _begin.wait()
 
 
 def leadsync(*words: str) -> Child:

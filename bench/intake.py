@@ -9,7 +9,8 @@ The source is the CRM, which nobody calls. Instantly holds all three fields, Lan
 
 - raw ceiling: XREADGROUP 500, orjson, one bulk upsert of one narrow row per event, commit, XACK; no rules, no ledger.
 - leadsync, intake: the use case alone in one process, in batches of `events.batch`; nothing is sent.
-- leadsync, to the end: the same process, and then one push of each remote until every copy is equal.
+- leadsync, intake, two partitions: the same in two processes, as many as the plain worker has.
+- leadsync, to the end: the one process, and then one push of each remote until every copy is equal.
 - leadsync up: the real command with one Celery process; events arrive while it runs, until nothing is due.
 - plain worker: two processes, on the first events of the history; an event is done when its PATCHes are answered.
   Without calls: the same worker, told of no remotes. It only reads, compares, writes and commits.
@@ -20,6 +21,7 @@ NORMAL for the plain worker; PostgreSQL runs with fsync off, which favours whoev
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -47,12 +49,14 @@ from bench.common import (
     id_on,
     in_own_process,
     leadsync,
+    meet,
     options,
     plain_worker,
     publish,
     run_plain_worker,
     seed,
     show,
+    side_by_side,
     zipf_history,
 )
 from tests.support.waiting import wait_until
@@ -76,6 +80,8 @@ RAW = Table(
     Column("time", String(40)),
 )
 BATCH = 500
+#: As many as the plain worker has.
+PROCESSES = 2
 #: [[stream, [[entry id, fields]]]]
 RawAnswer = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
 
@@ -113,14 +119,15 @@ def _raw_row(told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def our_intake() -> Cost:
+def our_intake(partition: int = 0) -> Cost:
     """The use case, wired as in production."""
     runtime = process_runtime()
     events = runtime.settings.events
+    meet()
     with Meter() as meter:
         runtime.run(
             drain(
-                runtime.stream("bench"),
+                runtime.stream("bench", partition),
                 runtime.store,
                 runtime.registry.rules,
                 batch=events.batch,
@@ -200,6 +207,12 @@ class Stage:
         )
         return self._run(intake), self._run(both, self._patches())
 
+    def ours_spread(self) -> Run:
+        """Intake in as many processes as the plain worker has, each with a partition of its own."""
+        self._fresh(filled=True, partitions=PROCESSES)
+        publish(self._redis, self._history.events)
+        return self._run(side_by_side(our_intake, PROCESSES))
+
     def up(self) -> Run:
         """The real command, with one Celery process."""
         url = self._fresh(filled=True)
@@ -225,8 +238,9 @@ class Stage:
     def _run(self, cost: Cost, calls: int | None = None) -> Run:
         return Run(events=len(self._history.events), cost=cost, calls=calls)
 
-    def _fresh(self, *, filled: bool = False) -> str:
+    def _fresh(self, *, filled: bool = False, partitions: int = 1) -> str:
         self._redis.flushdb()
+        os.environ["LEADSYNC_EVENTS__PARTITIONS"] = str(partitions)
         seed(self._remotes, self._history.start)
         url = self._new_database()
         configure(Path.cwd(), database_url=url, urls=self._urls(), redis_url=self._redis_url)
@@ -267,7 +281,7 @@ def figures(*, small: bool) -> Iterator[Figure]:
 def _on(database: str, stage: Stage, history: History) -> Iterator[Figure]:
     plain, silent, raw = stage.plain(calls=True), stage.plain(calls=False), stage.raw()
     intake, to_the_end = stage.ours()
-    up = stage.up()
+    spread, up = stage.ours_spread(), stage.up()
 
     def figure(what: str, value: float, unit: str, baseline: float | None = None, of: str = "") -> Figure:
         return Figure(what=f"{database}: {what}", value=value, unit=unit, baseline=baseline, of=of)
@@ -275,11 +289,14 @@ def _on(database: str, stage: Stage, history: History) -> Iterator[Figure]:
     yield figure("leadsync, intake", intake.per_s, "events/s", plain.per_s, "× plain worker")
     yield figure("leadsync, intake", intake.per_s, "events/s", silent.per_s, "× plain worker without calls")
     yield figure("leadsync, intake", intake.per_s, "events/s", raw.per_s, "of the raw ceiling")
+    yield figure("leadsync, intake, two partitions", spread.per_s, "events/s", plain.per_s, "× plain worker")
+    yield figure("leadsync, intake, two partitions", spread.per_s, "events/s", raw.per_s, "of the raw ceiling")
     yield figure("leadsync, to the end", to_the_end.per_s, "events/s", plain.per_s, "× plain worker")
     yield figure("leadsync up, to the end", up.per_s, "events/s", plain.per_s, "× plain worker")
     for what, run in {
         "raw ceiling": raw,
         "leadsync, intake": intake,
+        "leadsync, intake, two partitions": spread,
         "leadsync, to the end": to_the_end,
         "leadsync up, to the end": up,
         "plain worker, no calls": silent,

@@ -10,23 +10,37 @@ from celery import Task
 
 from tasks import marks
 from worker.celery_app import TaskName, app
-from worker.dispatch import answered, put_off, ring_all
+from worker.dispatch import Turn, answered, put_off, ring, ring_all
 from worker.sync.intake import drain
 from worker.wiring import Runtime, process_runtime
 
 
 @app.task(name=TaskName.INTAKE, bind=True)
-def intake(self: Task[Any, Any]) -> None:
-    """Take in all entries of the stream, and ring for the remotes that have something due."""
+def intake(self: Task[Any, Any], partition: int = 0) -> None:
+    """Take in all entries of one partition, and ring for the remotes that have something due."""
     runtime = process_runtime()
     # Stable over restarts of this child, so that its successor finds what it left unfinished.
     consumer = f"{self.request.hostname}.{getattr(current_process(), 'index', 0)}"
     with put_off(TaskName.INTAKE):
-        runtime.run(_drain(runtime, consumer, lambda: marks.leave(self)))
+        if runtime.run(_in_turn(runtime, consumer, partition, lambda: marks.leave(self))):
+            ring(runtime.bells, TaskName.INTAKE, partition)
 
 
-async def _drain(runtime: Runtime, consumer: str, proceed: Callable[[], None]) -> None:
-    await answered(runtime.redis, TaskName.INTAKE)
+async def _in_turn(runtime: Runtime, consumer: str, partition: int, proceed: Callable[[], None]) -> bool:
+    """As the only worker that does, so that events keep their order. True when there is more to do at once."""
+    await answered(runtime.redis, TaskName.INTAKE, partition)
+    turn = Turn(runtime.redis, TaskName.INTAKE, partition)
+    if not await turn.take():
+        return False
+    more = False
+    try:
+        await _drain(runtime, consumer, partition, proceed)
+    finally:
+        more = await turn.end()
+    return more
+
+
+async def _drain(runtime: Runtime, consumer: str, partition: int, proceed: Callable[[], None]) -> None:
     events = runtime.settings.events
 
     def announce(remotes: frozenset[str]) -> None:
@@ -34,7 +48,7 @@ async def _drain(runtime: Runtime, consumer: str, proceed: Callable[[], None]) -
         ring_all(runtime.bells, remotes)
 
     await drain(
-        runtime.stream(consumer),
+        runtime.stream(consumer, partition),
         runtime.store,
         runtime.registry.rules,
         batch=events.batch,

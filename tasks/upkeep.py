@@ -35,8 +35,9 @@ def tick() -> None:
     with put_off(TaskName.TICK):
         ring_due_scans(runtime, remotes)
     with put_off(TaskName.TICK):
-        if runtime.run(runtime.stream("tick").waiting()):
-            ring(runtime.bells, TaskName.INTAKE)
+        for partition in runtime.run(runtime.partitions()):
+            if runtime.run(runtime.stream("tick", partition).waiting()):
+                ring(runtime.bells, TaskName.INTAKE, partition)
 
 
 @app.task(name=TaskName.TRIM)
@@ -44,7 +45,8 @@ def trim() -> None:
     """Remove entries that every consumer group has acknowledged."""
     runtime = process_runtime()
     with put_off(TaskName.TRIM):
-        runtime.run(runtime.stream("tick").trim())
+        for partition in runtime.run(runtime.partitions()):
+            runtime.run(runtime.stream("tick", partition).trim())
 
 
 @app.task(name=TaskName.UPKEEP)
@@ -52,7 +54,8 @@ def upkeep() -> None:
     """Each part by itself: one that cannot be done now does not hold up the others."""
     runtime = process_runtime()
     with put_off(TaskName.UPKEEP):
-        runtime.run(runtime.stream("tick").forget_consumers(_DEAD_S))
+        for partition in runtime.run(runtime.partitions()):
+            runtime.run(runtime.stream("tick", partition).forget_consumers(_DEAD_S))
     with put_off(TaskName.UPKEEP):
         check_numbers(runtime)
     with put_off(TaskName.UPKEEP):

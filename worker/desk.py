@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from worker.errors import RedisAway, UsageError
+from worker.partitions import partition_key, partition_of
 from worker.ports import RemoteKey
 from worker.redis_access import broker_url
 from worker.store.views import Views
@@ -56,9 +57,10 @@ def ring_scan(runtime: Runtime, remote: str) -> None:
 
 def add_events(runtime: Runtime, events: Iterable[str | bytes]) -> list[str]:
     """Put events into the stream; the ids of their entries."""
-    pipeline = runtime.bells.pipeline(transaction=False)
+    settings, pipeline = runtime.settings.events, runtime.bells.pipeline(transaction=False)
     for event in events:
-        pipeline.xadd(runtime.settings.events.stream, {FIELD: event})
+        key = partition_key(settings.stream, partition_of(event, settings.partitions))
+        pipeline.xadd(key, {FIELD: event})
     try:
         return [entry.decode() for entry in pipeline.execute()]
     except (RedisError, OSError) as error:

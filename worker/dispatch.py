@@ -35,7 +35,7 @@ return redis.call('DEL', KEYS[2])
 """
 
 
-def ring(redis: Redis, task: TaskName, *args: str) -> bool:
+def ring(redis: Redis, task: TaskName, *args: str | int) -> bool:
     """Send the message unless the same one is under way. True when it was sent."""
     if not redis.set(_bell(task, args), 1, nx=True, px=_RING_MS):
         return False
@@ -49,7 +49,7 @@ def ring_all(redis: Redis, remotes: Iterable[str]) -> None:
         ring(redis, TaskName.PUSH, remote)
 
 
-async def answered(redis: AsyncRedis, task: TaskName, *args: str) -> None:
+async def answered(redis: AsyncRedis, task: TaskName, *args: str | int) -> None:
     """The message was taken up: the next ring goes through. Called first, so that nothing falls between."""
     await redis.delete(_bell(task, args))
 
@@ -70,7 +70,7 @@ class Turn:
     leases in the database.
     """
 
-    def __init__(self, redis: AsyncRedis, task: TaskName, *args: str) -> None:
+    def __init__(self, redis: AsyncRedis, task: TaskName, *args: str | int) -> None:
         bell = _bell(task, args)
         self._redis = redis
         self._held, self._again, self._mine = f"{bell}:turn", f"{bell}:again", secrets.token_hex(8)
@@ -100,5 +100,5 @@ async def _prolong(redis: AsyncRedis, key: str) -> None:
             await redis.pexpire(key, _TURN_MS)
 
 
-def _bell(task: TaskName, args: Iterable[str]) -> str:
-    return ":".join((PREFIX, "bell", task.value, *args))
+def _bell(task: TaskName, args: Iterable[str | int]) -> str:
+    return ":".join((PREFIX, "bell", task.value, *map(str, args)))

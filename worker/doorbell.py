@@ -8,7 +8,9 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Iterable, Sequence
 from types import FrameType
+from typing import Any
 
 import structlog
 from redis import Redis
@@ -16,6 +18,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from worker.celery_app import TaskName
 from worker.dispatch import ring
+from worker.partitions import partition_key
 from worker.redis_access import client, needed
 from worker.settings import load_settings
 
@@ -28,21 +31,25 @@ _PAUSE_S = 1.0
 _BEFORE_ALL = "0-0"
 
 
-def ring_and_mark(redis: Redis, stream: str) -> str:
-    """Ring for everything up to now, and answer with the id to listen from.
+def ring_and_mark(redis: Redis, keys: Sequence[str], partitions: Iterable[int]) -> dict[str, str]:
+    """Ring for everything up to now in these partitions, and answer with the ids to listen from, by key.
 
     The newest id first, then the ring: an entry that comes in between is seen by the intake that was rung.
     """
-    newest = _newest(redis, stream)
-    ring(redis, TaskName.INTAKE)
-    return newest
+    heard = dict[str, str]()
+    for number in partitions:
+        heard[keys[number]] = _newest(redis, keys[number])
+        ring(redis, TaskName.INTAKE, number)
+    return heard
 
 
-def listen(redis: Redis, stream: str, last: str) -> str:
-    """Wait for entries after `last` and ring. Answers with the id to go on from."""
+def listen(redis: Redis, keys: Sequence[str], heard: dict[str, str]) -> dict[str, str]:
+    """Wait for entries after those `heard` and ring. Answers with the ids to go on from."""
     # `count`, because an entry may be 8 MiB and its contents are of no interest here.
-    came = redis.xread({stream: last}, count=1, block=_BLOCK_MS)
-    return ring_and_mark(redis, stream) if came else last
+    after: dict[Any, Any] = {**heard}
+    came = redis.xread(after, count=1, block=_BLOCK_MS) or {}
+    told = {_text(key) for key in (came if isinstance(came, dict) else dict(came))}
+    return heard | ring_and_mark(redis, keys, [number for number, key in enumerate(keys) if key in told])
 
 
 def main() -> None:
@@ -50,16 +57,17 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     settings = load_settings()
-    redis, stream = client(needed(settings.redis.url)), settings.events.stream
-    last: str | None = None
+    redis, events = client(needed(settings.redis.url)), settings.events
+    keys = [partition_key(events.stream, number) for number in range(events.partitions)]
+    heard = dict[str, str]()
     while True:
         try:
             # At the start, and after Redis was away, for what arrived while nobody listened.
-            last = listen(redis, stream, last) if last else ring_and_mark(redis, stream)
+            heard = listen(redis, keys, heard) if heard else ring_and_mark(redis, keys, range(len(keys)))
         except (RedisError, OSError) as error:
             log.warning("doorbell_waits_for_redis", error=type(error).__name__)
             time.sleep(_PAUSE_S)
-            last = None
+            heard = {}
 
 
 def _newest(redis: Redis, stream: str) -> str:
@@ -67,7 +75,11 @@ def _newest(redis: Redis, stream: str) -> str:
         newest = redis.xinfo_stream(stream)["last-generated-id"]
     except ResponseError:  # no such stream yet
         return _BEFORE_ALL
-    return newest.decode() if isinstance(newest, bytes) else str(newest)
+    return _text(newest)
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

@@ -19,12 +19,13 @@ from worker.embedded import embedded_redis
 from worker.limits.base import Window
 from worker.limits.budget import RedisBudget, budget_client
 from worker.limits.throttle import Throttle
+from worker.partitions import partition_key
 from worker.remotes.registry import Registry
 from worker.settings import Settings, load_settings
 from worker.store.database import open_database
 from worker.store.sql import SqlStore
 from worker.store.views import Views
-from worker.stream.redis_stream import RedisStream
+from worker.stream.redis_stream import RedisStream, partitions_in_use
 from worker.sync.push import Door
 
 T = TypeVar("T")
@@ -67,10 +68,16 @@ class Runtime:
         """For ringing after the loop's work is done; Celery's own publishing is synchronous too."""
         return redis_access.client(self.redis_url)
 
-    def stream(self, consumer: str) -> RedisStream:
-        """The stream of events, as that consumer."""
+    def stream(self, consumer: str, partition: int = 0) -> RedisStream:
+        """One partition of the stream of events, as that consumer."""
         events = self.settings.events
-        return RedisStream(self.redis, stream=events.stream, group=events.group, consumer=consumer)
+        key = partition_key(events.stream, partition)
+        return RedisStream(self.redis, stream=key, group=events.group, consumer=consumer)
+
+    async def partitions(self) -> list[int]:
+        """Partitions of the stream in which there may be something."""
+        events = self.settings.events
+        return await partitions_in_use(self.redis, events.stream, events.partitions)
 
     def budget(self, remote: str) -> RedisBudget:
         """The rate budget that all workers share."""

@@ -50,9 +50,10 @@ def test_one_event_becomes_one_patch_with_the_changed_field(stack: Stack, worker
 
 def test_killed_workers_lose_and_double_nothing(stack: Stack) -> None:
     """
-    While events pour in, workers are killed with SIGKILL again and again; at the end every copy is as wanted,
-    nothing is left in the stream, and no list was ever written by two pushes at once.
+    While events pour into three partitions, workers are killed with SIGKILL again and again; at the end every copy
+    is as wanted, nothing is left in the stream, and no list was ever written by two pushes at once.
     """
+    stack.env["LEADSYNC_EVENTS__PARTITIONS"] = "3"
     chance = Random(20261122)
     lists = 100
     stack.seed(lists)

@@ -17,6 +17,7 @@ import orjson
 from redis import Redis
 
 from tests.support.waiting import wait_until
+from worker.partitions import partition_key, partition_of
 from worker.simulators.running import RunningSimulator, running_all
 
 #: Short, so that what a killed worker left is taken up within a test.
@@ -58,8 +59,9 @@ class Stack:
         self.add(self.event(n, data))
 
     def add(self, event: bytes) -> None:
-        """A bare XADD of that event."""
-        self.redis.xadd("leadsync:events", {"event": event})
+        """A bare XADD of that event, into the partition of its list."""
+        partitions = int(self.env.get("LEADSYNC_EVENTS__PARTITIONS", "1"))
+        self.redis.xadd(partition_key("leadsync:events", partition_of(event, partitions)), {"event": event})
 
     def event(self, n: int, data: dict[str, Any]) -> bytes:
         """The next event of the CRM: list `n` changed there."""
@@ -96,7 +98,8 @@ class Stack:
 
     def unfinished(self) -> int:
         """Entries of the stream that were taken and not acknowledged, or not taken at all."""
-        groups = self.redis.xinfo_groups("leadsync:events")
+        keys = self.redis.keys("leadsync:events*")
+        groups = [group for key in keys for group in self.redis.xinfo_groups(key)]
         return sum(group["pending"] + (group["lag"] or 0) for group in groups)
 
     def start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:

@@ -113,9 +113,9 @@ class Web:
 
 
 @contextlib.contextmanager
-def running_web(redis_url: str, remotes: Mapping[str, Any] | None = None) -> Iterator[Web]:
+def running_web(redis_url: str, remotes: Mapping[str, Any] | None = None, *, partitions: int = 1) -> Iterator[Web]:
     """The real server on a free port."""
-    settings = Settings.model_validate({"remotes": remotes or REMOTES})
+    settings = Settings.model_validate({"remotes": remotes or REMOTES, "events": {"partitions": partitions}})
     runtime = Runtime(settings, redis_url)
     nudged = list[str]()
     with serving(runtime, nudged.append) as port, Redis.from_url(redis_url) as redis:

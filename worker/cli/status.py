@@ -11,8 +11,9 @@ from worker.cli.render import NOTHING, duration, line, show, table, words
 
 if TYPE_CHECKING:
     from worker.documents.numbers import NumbersDocument
-    from worker.documents.remotes import BudgetDocument, StreamDocument
+    from worker.documents.remotes import BudgetDocument
     from worker.documents.status import CopyCounts, StatusDocument
+    from worker.documents.stream import StreamDocument
 
 _STANDINGS = ("in_sync", "due", "conflict", "excluded", "parked")
 

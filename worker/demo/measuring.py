@@ -12,8 +12,9 @@ from typing import Any
 from worker.demo.equality import Difference, Ids, States, differences, tidy
 from worker.demo.scenario import OWNERS, REMOTES
 from worker.demo.stage import Stage
-from worker.documents.remotes import BudgetDocument, StreamDocument
+from worker.documents.remotes import BudgetDocument
 from worker.documents.status import CopyCounts, StatusDocument, status
+from worker.documents.stream import StreamDocument
 from worker.simulators.running import RunningSimulator
 
 #: PATCHes a second are counted over this time.

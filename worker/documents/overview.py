@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
-
-from redis.exceptions import RedisError
+from typing import Final
 
 from models.lead_list import Standing, Waiting
 from models.scan import Scan
 from models.totals import Total
 from worker.documents.health import Marks, marks_in
 from worker.documents.numbers import NumbersDocument, ask_numbers
-from worker.documents.remotes import Brakes, StreamDocument, age_s, ask_budgets, ask_stream
+from worker.documents.remotes import Brakes, age_s, ask_budgets
+from worker.documents.stream import StreamDocument, ask_stream, oldest_event_s
 from worker.errors import LeadsyncError
 from worker.store.views import Group, View, Views
 from worker.wiring import Runtime
@@ -89,7 +88,7 @@ class Overview:
 async def overview(runtime: Runtime, views: Views, *, totals: bool = False) -> Overview:
     """Ask database and Redis, each once. Never raises because one of them is away."""
     budgets, stream, oldest, numbers, marks = await asyncio.gather(
-        ask_budgets(runtime), ask_stream(runtime), _oldest_event_s(runtime), ask_numbers(runtime), _marks(runtime)
+        ask_budgets(runtime), ask_stream(runtime), oldest_event_s(runtime), ask_numbers(runtime), _marks(runtime)
     )
     configured = frozenset(runtime.settings.remotes)
 
@@ -125,33 +124,3 @@ async def _marks(runtime: Runtime) -> Marks | None:
         return await asyncio.to_thread(marks_in, runtime.bells, runtime.settings.sync.tick_s)
     except LeadsyncError:
         return None
-
-
-async def _oldest_event_s(runtime: Runtime) -> float | None:
-    """The moment of an entry is in its id. An entry whose id somebody made up may tell nonsense; never below zero."""
-    try:
-        oldest = await _oldest_entry(runtime)
-        if oldest is None:
-            return 0.0
-        seconds, microseconds = await runtime.redis.time()
-    except (RedisError, OSError):
-        return None
-    return max(0.0, seconds + microseconds / 1e6 - int(oldest.partition("-")[0]) / 1000)
-
-
-async def _oldest_entry(runtime: Runtime) -> str | None:
-    """Taken and not finished, or else not taken yet."""
-    events, redis = runtime.settings.events, runtime.redis
-    groups = await redis.xinfo_groups(events.stream) if await redis.exists(events.stream) else []
-    mine = next((group for group in groups if group["name"] == events.group.encode()), None)
-    if mine is not None and mine["pending"]:
-        pending: dict[str, Any] = await redis.xpending(events.stream, events.group)
-        if pending["min"]:
-            return _text(pending["min"])
-    after = f"({_text(mine['last-delivered-id'])}" if mine is not None else "-"
-    entries = await redis.xrange(events.stream, min=after, count=1)
-    return _text(entries[0][0]) if entries else None
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

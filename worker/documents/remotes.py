@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Literal
-
-from redis.exceptions import RedisError, ResponseError
+from typing import Final, Literal
 
 from models.lead_list import Waiting
 from worker.errors import RedisAway
@@ -34,16 +32,6 @@ class BudgetDocument:
     backoff_s: float
     #: Seconds until the breaker lets the next probe out; null while it is closed.
     breaker_s: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamDocument:
-    """Events in the stream."""
-
-    #: Nobody has taken them yet. Redis loses count when entries were deleted by hand.
-    waiting: int | Unknown
-    #: Taken, not yet finished.
-    pending: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +79,6 @@ async def ask_budgets(runtime: Runtime) -> dict[str, BudgetState | None]:
 
     names = list(runtime.settings.remotes)
     return dict(zip(names, await asyncio.gather(*map(ask, names)), strict=True))
-
-
-async def ask_stream(runtime: Runtime) -> StreamDocument | Unknown:
-    """How much the stream holds for us."""
-    events = runtime.settings.events
-    try:
-        groups = await _groups(runtime, events.stream)
-        mine = next((group for group in groups if group["name"] == events.group.encode()), None)
-        if mine is None:
-            return StreamDocument(waiting=int(await runtime.redis.xlen(events.stream)), pending=0)
-    except (RedisError, OSError):
-        return UNKNOWN
-    return StreamDocument(waiting=UNKNOWN if mine["lag"] is None else mine["lag"], pending=mine["pending"])
-
-
-async def _groups(runtime: Runtime, stream: str) -> list[dict[str, Any]]:
-    try:
-        groups: list[dict[str, Any]] = await runtime.redis.xinfo_groups(stream)
-    except ResponseError as error:
-        if "no such key" not in str(error):
-            raise
-        return []  # nobody has ever added an event
-    return groups
 
 
 def budget_document(budget: BudgetState | None) -> BudgetDocument | Unknown:

@@ -12,18 +12,9 @@ from typing import Literal
 from models.lead_list import Standing, Waiting
 from models.scan import Scan
 from worker.documents.numbers import NumbersDocument, ask_numbers
-from worker.documents.remotes import (
-    UNKNOWN,
-    Brakes,
-    BudgetDocument,
-    StreamDocument,
-    Unknown,
-    age_s,
-    ask_budgets,
-    ask_stream,
-    budget_document,
-)
+from worker.documents.remotes import UNKNOWN, Brakes, BudgetDocument, Unknown, age_s, ask_budgets, budget_document
 from worker.documents.scans import HeldScan, held_scan
+from worker.documents.stream import StreamDocument, ask_stream
 from worker.store.views import Group, Tally, Views
 from worker.sync.operate import BY_A_PERSON
 from worker.wiring import Runtime

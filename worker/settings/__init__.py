@@ -7,6 +7,7 @@ from worker.settings.loading import load_settings
 from worker.settings.shape import (
     PREFIX,
     AlertSettings,
+    EventSettings,
     RemoteSettings,
     Settings,
     SyncSettings,
@@ -17,6 +18,7 @@ from worker.settings.shape import (
 __all__ = [
     "PREFIX",
     "AlertSettings",
+    "EventSettings",
     "RemoteSettings",
     "Settings",
     "SyncSettings",

@@ -24,6 +24,7 @@ from models import lead_list
 from models.person import Naming
 from worker.engine.rules import Direction, Policy
 from worker.errors import UsageError
+from worker.partitions import MOST
 from worker.settings import checks
 
 PREFIX = "LEADSYNC_"
@@ -66,6 +67,13 @@ class EventSettings(_Group):
     """Our consumer group. Other readers of the stream use names of their own; nothing is trimmed that one of them
     still needs.
     Two installations need two databases of Redis, whatever their groups: the names of queues and budgets are fixed.
+    """
+    partitions: int = Field(default=1, ge=1, le=MOST)
+    """Keys over which the stream is spread, so that as many workers can take events in at the same time: it pays where
+    several processes share PostgreSQL. The first is `events.stream` itself, the others have `:1`, `:2` … after it.
+    Webhooks and `leadsync events publish` are spread by leadsync. A program that writes the stream sends all events of
+    one list to the same key: number CRC-32 of `source:subject` modulo `events.partitions`, or always the first.
+    What a partition holds that is no longer configured is taken in all the same.
     """
     batch: int = Field(default=2_000, gt=0, le=10_000)
     """Entries per transaction; 16 MiB of events end one too.

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from worker.errors import RedisAway
+from worker.partitions import MOST, partition_key
 from worker.ports import Entry, EntryId
 
 T = TypeVar("T")
@@ -31,6 +32,14 @@ for _, told in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
 end
 return gone
 """
+
+
+async def partitions_in_use(redis: Redis, stream: str, count: int) -> list[int]:
+    """Those that are configured, and others that hold something: there may have been more of them before."""
+    pipeline = redis.pipeline(transaction=False)
+    for number in range(MOST):
+        pipeline.execute_command("EXISTS", partition_key(stream, number))
+    return [number for number, there in enumerate(await pipeline.execute()) if there or number < count]
 
 
 class RedisStream:

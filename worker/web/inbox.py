@@ -18,7 +18,9 @@ from redis.exceptions import RedisError
 
 from worker.errors import RedisAway
 from worker.notes import nudges
+from worker.partitions import partition_key, partition_of
 from worker.redis_access import PREFIX
+from worker.settings import EventSettings
 from worker.stream.redis_stream import FIELD
 from worker.web.news import News
 
@@ -42,10 +44,10 @@ return 1
 class Inbox:
     """Where webhooks of all remotes end up."""
 
-    def __init__(self, redis: Redis, stream: str, nudged: Callable[[str], None]) -> None:
+    def __init__(self, redis: Redis, events: EventSettings, nudged: Callable[[str], None]) -> None:
         """`nudged` is told of each remote with a new nudge, and returns at once."""
         self._put = redis.register_script(_PUT)
-        self._stream, self._nudged = stream, nudged
+        self._events, self._nudged = events, nudged
 
     async def put(self, remote: str, news: News, *, nudge_s: float) -> bool:
         """False for a repeat. When this returns, Redis has the news. Raises `RedisAway`.
@@ -53,7 +55,7 @@ class Inbox:
         Nudges become one, the newest; it is forgotten after `nudge_s`, when the regular scan has looked anyway.
         """
         event = ("event", FIELD, news.event) if news.event is not None else ("nudge", int(nudge_s * 1000), token_hex(8))
-        keys = [self._stream if news.event is not None else nudges.key(remote)]
+        keys = [self._stream(news.event) if news.event is not None else nudges.key(remote)]
         if news.id is not None:
             keys.append(f"{PREFIX}:webhook:{remote}:{hashlib.sha256(news.id.encode()).hexdigest()}")
         try:
@@ -63,3 +65,6 @@ class Inbox:
         if new and news.event is None:
             self._nudged(remote)
         return new
+
+    def _stream(self, event: bytes) -> str:
+        return partition_key(self._events.stream, partition_of(event, self._events.partitions))

@@ -40,7 +40,7 @@ def router(runtime: Runtime, wake: Callable[[str], None], now: Callable[[], floa
     routes = APIRouter()
     remotes = runtime.settings.remotes
     proofs = {name: _proof(name, settings) for name, settings in remotes.items()}
-    inbox = Inbox(runtime.redis, runtime.settings.events.stream, wake)
+    inbox = Inbox(runtime.redis, runtime.settings.events, wake)
 
     async def accept(remote: str, request: Request) -> bool:
         """True for news, False for a repeat."""
