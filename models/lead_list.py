@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.patch import Patch
+from models.values import replace
 
 #: Value of a scalar field in canonical form.
 Value = str | bool | None

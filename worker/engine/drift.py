@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from models.lead_list import Copy, Field, LeadList, Seen, Stamp, with_copy
+from models.values import replace
 from worker.engine.observe import Observed, as_shown
 from worker.engine.rules import NoMapping, RemoteRules, Rules
 

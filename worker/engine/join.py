@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from models.lead_list import LeadList, Member, Wanted
 from models.ledger import Change, ChangeKind
+from models.values import replace
 from worker.engine.conflict import Winner, by_authority
 from worker.engine.missing import without_pending
 from worker.engine.observe import Observed

@@ -7,11 +7,12 @@ last-seen state nothing is ever removed: a join is a union.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from models.lead_list import Member, Presence, Replaced, Seen, Stamp
 from models.observation import Evidence, MembersSeen, Observation
 from models.patch import Patch
+from models.values import replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ it an id it goes by `pending:` and the number of its lead list; what it would be
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from models.lead_list import GONE, PENDING, Absence, Copy, Field, LeadList, with_copy
+from models.values import replace
 from worker.engine.rules import Rules
 
 

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Seen, Stamp, Tally, Value, Wanted
 from models.ledger import Change, ChangeKind
 from models.observation import Evidence, MembersSeen, Observation
 from models.patch import Patch
+from models.values import replace
 from worker.engine import conflict, members, tally
 from worker.engine.conflict import Winner
 from worker.engine.members import Braked

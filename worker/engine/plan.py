@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ import orjson
 
 from models.lead_list import SCALARS, Abandoned, Copy, Field, Kind, LeadList, Member, Standing, Value, Waiting
 from models.patch import CopyPlan, Patch, Reason
+from models.values import replace
 from worker.engine import members
 from worker.engine.observe import as_shown
 from worker.engine.rules import FEW, Direction, NoMapping, RemoteRules, Rules

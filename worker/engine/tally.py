@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from models.lead_list import Member, Tally
+from models.values import replace
 
 _MODULUS = 2**64
 

@@ -7,7 +7,6 @@ It speaks the CRM's protocol through the `send` it is given, so that every fault
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
@@ -16,6 +15,7 @@ import orjson
 
 from models.lead_list import Field
 from models.observation import Shown
+from models.values import replace
 from worker.limits.base import Grant, Lane, Report
 from worker.remotes.base import Answer, Request
 from worker.remotes.crm.connector import LISTS, CrmConnector

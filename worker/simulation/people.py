@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import replace
 
 from models.lead_list import SCALARS, Field, Value
 from models.observation import Shown
+from models.values import replace
 from worker.simulation.clock import VirtualLoop
 from worker.simulation.faults import Fault
 from worker.simulation.life import Fate

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
+from models.values import replace
 from worker.simulation.faults import Fault
 from worker.simulation.script import Script
 from worker.simulation.tally import judged

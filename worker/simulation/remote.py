@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ import orjson
 from models.lead_list import SCALARS, Field, Kind, Value
 from models.observation import Shown
 from models.patch import Patch
+from models.values import replace
 from worker.remotes.base import Answer, Page, Request, Send
 from worker.remotes.crm.connector import LISTS, CrmConnector
 from worker.remotes.memory import MemoryWire

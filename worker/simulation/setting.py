@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from models.lead_list import Field
+from models.values import replace
 from worker.engine.rules import Direction, OnGone, Policy, RemoteRules, Rules, same
 from worker.settings import Settings
 

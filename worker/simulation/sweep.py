@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from models.values import replace
 from worker.simulation.script import Script, draw, without_faults
 from worker.simulation.setting import Setting
 from worker.simulation.tally import judged

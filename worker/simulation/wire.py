@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from models.observation import Shown
+from models.values import replace
 from worker.errors import RemoteDown, Unclear
 from worker.remotes.base import Answer, Request
 from worker.remotes.crm.connector import LISTS

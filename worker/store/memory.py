@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from models.lead_list import GONE, PENDING, Absence, Copy, Kind, LeadList, Membe
 from models.ledger import Attempt, Change
 from models.plan import KEPT, KEPT_FOR, KeptPlan
 from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
+from models.values import replace
 from worker.parts import Astray, Kept
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store.codec import key_of, name_key

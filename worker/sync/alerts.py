@@ -8,13 +8,14 @@ gets it twice, because the answer was lost, can tell. Alerts of one state are to
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from models.alert import Alert, AlertKey, Judged
+from models.values import replace
 from worker.errors import LeadsyncError
 
 T = TypeVar("T")

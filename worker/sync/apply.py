@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from models.audit import Action
@@ -17,6 +17,7 @@ from models.lead_list import Copy, Field, Kind, LeadList, Stamp, Standing, Value
 from models.ledger import Change, ChangeKind
 from models.patch import Patch
 from models.plan import DIGITS, KeptPlan, PlanItem, hash_of
+from models.values import replace
 from worker.engine.plan import offered, restand, signature
 from worker.engine.rules import Rules
 from worker.errors import NotKnown

@@ -6,7 +6,6 @@ Used by intake, in the transaction of the batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, timedelta
 from itertools import groupby
 
@@ -15,6 +14,7 @@ from models.lead_list import Copy, Field, LeadList, Stamp, Value, with_copy
 from models.ledger import Change, ChangeKind
 from models.observation import Evidence, MembersSeen, Observation
 from models.person import Naming
+from models.values import replace
 from worker.engine.join import CannotJoin, join
 from worker.engine.missing import returned, without_pending
 from worker.engine.observe import observe

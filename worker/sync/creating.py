@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from models.lead_list import PENDING, SCALARS, Copy, Field, LeadList, Parked, Seen, Stamp, Value, Waiting, with_copy
@@ -23,6 +23,7 @@ from models.ledger import Change, ChangeKind
 from models.observation import Evidence, Observation
 from models.patch import Patch
 from models.scan import Trigger
+from models.values import replace
 from worker.engine.join import CannotJoin, join
 from worker.engine.missing import nameable, without
 from worker.engine.observe import as_shown, observe

@@ -5,11 +5,11 @@ One proof alone only parks it (design rule 8); the second one is a complete scan
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 from models.lead_list import GONE, Absence, Copy, LeadList, Parked, Stamp, with_copy
 from models.ledger import Change, ChangeKind
+from models.values import replace
 from worker.engine.missing import nameable, pending_copy, without
 from worker.engine.rules import OnGone, Rules
 

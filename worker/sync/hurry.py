@@ -6,10 +6,9 @@ person has to decide stays undecided.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from models.audit import Action
 from models.lead_list import Copy, Standing, Waiting
+from models.values import replace
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.ports import RemoteKey, Store, Tx

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 import structlog
 
@@ -16,6 +15,7 @@ from models.lead_list import Tally
 from models.observation import MembersSeen, Observation
 from models.patch import Patch
 from models.person import EMAIL, LONGEST, Details, Naming, Person, is_named, unnamed
+from models.values import replace
 from worker.engine.rules import Rules
 from worker.engine.tally import tally_of, together
 from worker.ports import Tx

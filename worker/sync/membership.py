@@ -7,11 +7,11 @@ when that differs, all rows of the list are loaded.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 
 from models.lead_list import Copy, Field, LeadList, Member, Presence, Replaced, with_copy
 from models.observation import MembersSeen, Observation
 from models.patch import Patch
+from models.values import replace
 from worker.engine import tally
 from worker.engine.members import undo
 from worker.engine.rules import Rules

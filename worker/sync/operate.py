@@ -7,13 +7,14 @@ something due now.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 from models.audit import Action
 from models.lead_list import PENDING, Copy, LeadList, Stamp, Standing, with_copy
 from models.ledger import Change, ChangeKind
+from models.values import replace
 from worker.engine.join import CannotJoin, join
 from worker.engine.missing import without, without_pending
 from worker.engine.rules import Rules

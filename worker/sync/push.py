@@ -11,7 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,6 +20,7 @@ from models.lead_list import Copy, Field, Intent, LeadList, Standing, with_copy
 from models.observation import Evidence, Shown
 from models.outcome import Done, Outcome
 from models.patch import Patch
+from models.values import replace
 from worker.engine.plan import is_parked, let_through, plan, restand
 from worker.engine.rules import RemoteRules, Rules
 from worker.errors import RedisAway

@@ -7,13 +7,14 @@ due now. All copies of the list that hold the field are let go at once, whatever
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from models.audit import Action
 from models.lead_list import Copy, Field, LeadList, Member, Stamp, Wanted
 from models.ledger import Change, ChangeKind
+from models.values import replace
 from worker.engine.observe import as_shown
 from worker.engine.rules import NoMapping, RemoteRules, Rules
 from worker.errors import UsageError

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -25,6 +25,7 @@ from models.lead_list import Copy, Field, LeadList, Standing, with_copy
 from models.ledger import Change
 from models.observation import Evidence, Observation, Shown
 from models.scan import UNDER_WAY, Finding, Scan, ScanState
+from models.values import replace
 from worker.engine import backoff
 from worker.engine.drift import alike_there, is_drift
 from worker.engine.missing import doubted, returned

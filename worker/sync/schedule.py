@@ -5,11 +5,11 @@ Called by the CLI, and by tick and web through `worker.scan_bell`.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from models.audit import Action
 from models.scan import UNDER_WAY, Scan, ScanState, Trigger
+from models.values import replace
 from worker.errors import NotKnown, NotPossible
 from worker.ports import Tx
 

@@ -6,7 +6,6 @@ What an error means is told by `worker.sync.outcomes`; who the members of an ans
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,6 +15,7 @@ from models.ledger import Attempt, Change
 from models.observation import MembersSeen, Observation
 from models.outcome import Done, Later, NotFound, Park, PauseRemote
 from models.patch import Patch
+from models.values import replace
 from worker.engine import backoff, spelling
 from worker.engine.observe import News, Observed, news, observe
 from worker.engine.plan import plan, tried

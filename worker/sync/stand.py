@@ -7,11 +7,11 @@ lists that they are on stand anew too.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from models.lead_list import NOBODY, Abandoned, Copy, Field, LeadList, Member, Standing
 from models.patch import Patch
 from models.person import Person
+from models.values import replace
 from worker.engine.join import union_of
 from worker.engine.missing import with_missing
 from worker.engine.plan import restand

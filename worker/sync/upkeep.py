@@ -7,13 +7,14 @@ list's state now: whatever is not would be counted wrongly, and might never be p
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 import structlog
 
 from models.lead_list import Copy, LeadList, Member, Tally
+from models.values import replace
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
 from worker.engine.tally import counted as with_rows

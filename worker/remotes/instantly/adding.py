@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
 from models.patch import Patch
 from models.person import Person
+from models.values import replace
 from worker.errors import BadAnswer
 from worker.remotes.base import Request, Send
 from worker.remotes.instantly import leads

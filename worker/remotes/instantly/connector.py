@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
@@ -11,6 +10,7 @@ from models.lead_list import Field, Kind, Value
 from models.observation import Shown
 from models.patch import Patch
 from models.person import Naming
+from models.values import replace
 from worker.engine.rules import Direction
 from worker.errors import LeadsyncError, Refused, Unclear
 from worker.remotes.base import Answer, Capabilities, Page, Request, Send, sendable

@@ -7,11 +7,12 @@ once; the array to send is made of the very strings that were read, in Lance's o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from models.lead_list import Kind
 from models.observation import MembersSeen, Shown
 from models.patch import Patch
+from models.values import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
