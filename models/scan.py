@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,6 +57,8 @@ class Scan:
     fence: int = 0
     lease_until: datetime | None = None
     pages: int = 0
+    #: Digest of their cursors, in order: scans that read the same pages have the same, whoever took them up.
+    chain: str = ""
     #: Different lists shown.
     lists: int = 0
     #: Lists that nobody knew.
@@ -70,6 +73,12 @@ class Scan:
     missing: int = 0
     #: Of these, answered 404 by id.
     gone: int = 0
+
+
+def chained(chain: str, cursor: str | None) -> str:
+    """The digest of a chain of cursors with one more: 16 hex digits."""
+    link = f"{chain} {'' if cursor is None else f'={cursor}'}"
+    return hashlib.sha256(link.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

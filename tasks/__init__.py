@@ -5,7 +5,7 @@ need not hold what they import.
 """
 
 import worker.remotes.http  # noqa: F401 - needed at the first call only; before the fork, all children share it
-from tasks import alerts, intake, marks, push, scan, upkeep
+from tasks import alerts, ending, intake, marks, push, scan, upkeep
 from worker.celery_app import app
 
-__all__ = ["alerts", "app", "intake", "marks", "push", "scan", "upkeep"]
+__all__ = ["alerts", "app", "ending", "intake", "marks", "push", "scan", "upkeep"]

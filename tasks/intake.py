@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -41,17 +42,24 @@ async def _in_turn(runtime: Runtime, consumer: str, partition: int, proceed: Cal
 
 
 async def _drain(runtime: Runtime, consumer: str, partition: int, proceed: Callable[[], None]) -> None:
-    events = runtime.settings.events
+    events, told = runtime.settings.events, set[asyncio.Future[None]]()
 
-    def announce(remotes: frozenset[str]) -> None:
+    def tell(remotes: frozenset[str]) -> None:
         proceed()
         ring_all(runtime.bells, remotes)
 
-    await drain(
-        runtime.stream(consumer, partition),
-        runtime.store,
-        runtime.registry.rules,
-        batch=events.batch,
-        takeover_s=events.takeover_s,
-        announce=announce,
-    )
+    def announce(remotes: frozenset[str]) -> None:
+        # Pushes of other remotes go on in this loop: a broker that does not answer must not stop them.
+        told.add(asyncio.get_running_loop().run_in_executor(None, tell, remotes))
+
+    try:
+        await drain(
+            runtime.stream(consumer, partition),
+            runtime.store,
+            runtime.registry.rules,
+            batch=events.batch,
+            takeover_s=events.takeover_s,
+            announce=announce,
+        )
+    finally:
+        await asyncio.gather(*told)

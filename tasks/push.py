@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from worker.celery_app import TaskName, app
 from worker.dispatch import Turn, answered, put_off, ring
 from worker.sync.push import push as push_remote
 from worker.wiring import Runtime, process_runtime
 
-#: Seconds a push goes on before it lets others have the worker; calls in flight end after that.
+#: Seconds a push goes on before it lets another worker have the remote; calls in flight end after that.
 SLICE_S = 5.0
 
 
 @app.task(name=TaskName.PUSH)
 def push(remote: str) -> None:
-    """Push what is due on one remote, as the only worker that does."""
+    """Push what is due on one remote, as the only worker that does. The process does not wait with it."""
     runtime = process_runtime()
+    if remote in runtime.settings.remotes:
+        runtime.begin(_push(runtime, remote))
+
+
+async def _push(runtime: Runtime, remote: str) -> None:
     with put_off(TaskName.PUSH, remote=remote):
-        if remote in runtime.settings.remotes and runtime.run(_push(runtime, remote)):
-            ring(runtime.bells, TaskName.PUSH, remote)
+        if await _slice(runtime, remote):
+            # A broker that does not answer must not stop what else goes on here.
+            await asyncio.to_thread(ring, runtime.bells, TaskName.PUSH, remote)
 
 
-async def _push(runtime: Runtime, remote: str) -> bool:
+async def _slice(runtime: Runtime, remote: str) -> bool:
     """True when there is more to do at once."""
     await answered(runtime.redis, TaskName.PUSH, remote)
     turn = Turn(runtime.redis, TaskName.PUSH, remote)

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from worker.celery_app import TaskName, app
 from worker.dispatch import put_off, ring, ring_all
 from worker.notes import numbers
-from worker.ports import Tx
 from worker.scan_bell import ring_due_scans
 from worker.settings import Settings
 from worker.sync.upkeep import check, forget
@@ -26,12 +25,8 @@ def tick() -> None:
     runtime = process_runtime()
     remotes = tuple(runtime.settings.remotes)
 
-    def due(tx: Tx) -> list[str]:
-        counts = {remote: tx.count_due(remote, 1) for remote in remotes}
-        return [remote for remote, count in counts.items() if count.live or count.retry]
-
     with put_off(TaskName.TICK):
-        ring_all(runtime.bells, runtime.store.run_now(due))
+        ring_all(runtime.bells, runtime.store.run_now(lambda tx: tx.due_remotes(remotes)))
     with put_off(TaskName.TICK):
         ring_due_scans(runtime, remotes)
     with put_off(TaskName.TICK):

@@ -75,27 +75,32 @@ class Turn:
         self._redis = redis
         self._held, self._again, self._mine = f"{bell}:turn", f"{bell}:again", secrets.token_hex(8)
         self._prolonging: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
 
     async def take(self) -> bool:
         """False when another worker has it; that one is told to look again at its end."""
         if not await self._redis.set(self._held, self._mine, nx=True, px=_TURN_MS):
             await self._redis.set(self._again, 1, px=2 * _TURN_MS)
             return False
-        self._prolonging = asyncio.create_task(_prolong(self._redis, self._held))
+        self._prolonging = asyncio.create_task(_prolong(self._redis, self._held, self._ended))
         return True
 
     async def end(self) -> bool:
         """Give it back. True when somebody was sent away meanwhile, so that the work must be looked at again."""
         if self._prolonging is not None:
-            self._prolonging.cancel()
-            await asyncio.wait({self._prolonging})
+            # Told, not cancelled: the client may swallow a cancellation, and then prolong for ever.
+            self._ended.set()
+            await self._prolonging
         ended = self._redis.eval(_END_TURN, 2, self._held, self._again, self._mine)
         return bool(await cast("Awaitable[int]", ended))
 
 
-async def _prolong(redis: AsyncRedis, key: str) -> None:
+async def _prolong(redis: AsyncRedis, key: str, ended: asyncio.Event) -> None:
     while True:
-        await asyncio.sleep(_TURN_MS / 5_000)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TURN_MS / 5_000):
+                await ended.wait()
+                return
         with contextlib.suppress(Exception):  # Redis away: the turn ends by itself, the work need not
             await redis.pexpire(key, _TURN_MS)
 

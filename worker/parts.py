@@ -8,10 +8,11 @@ from __future__ import annotations
 import enum
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from models.audit import Action
+from models.lead_list import Field
 from models.person import Details
 from models.plan import KeptPlan
 from models.scan import Finding, Scan, Trigger
@@ -24,6 +25,7 @@ class Kept(enum.Enum):
     ATTEMPTS = enum.auto()
     SCANS = enum.auto()  #: certificates that no later decision needs
     PLANS = enum.auto()
+    GONE = enum.auto()  #: that a list was found to be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,26 @@ class Astray:
     found: str
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How the last scan of a remote stands, at a glance."""
+
+    #: None when there was none.
+    started_at: datetime | None
+    under_way: bool = False
+    #: Under way, and no worker has it in hand.
+    waits: bool = False
+
+
 class Scans(Protocol):
     """The part of a transaction that knows scans."""
 
     def latest(self, remote: str) -> Scan | None:
         """The scan of a remote that is under way, else the one that was begun last. Locks it."""
+        ...
+
+    def glance(self, remotes: Collection[str]) -> dict[str, Glance]:
+        """How `latest` of each of these remotes stands, in one look at all. Locks nothing."""
         ...
 
     def get(self, number: int) -> Scan | None:
@@ -113,8 +130,12 @@ class Scans(Protocol):
         """Copies that a complete scan did not show and that have not answered for themselves yet."""
         ...
 
-    def count_gone(self, remote: str) -> None:
-        """One more list is gone, as `latest` suspected."""
+    def found_gone(self, remote: str, remote_id: str) -> None:
+        """One more list is gone, as `latest` suspected. That is kept, so that late news of it makes no new list."""
+        ...
+
+    def gone_since(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+        """Those of these lists (remote, id there) that were found to be gone, and when."""
         ...
 
 
@@ -203,6 +224,32 @@ class Plans(Protocol):
 
     def find(self, digits: str) -> list[KeptPlan]:
         """Plans whose hash begins so; two at most, since more than one is too many."""
+        ...
+
+
+#: A call that comes later has no trace.
+TRACED_FOR = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What made a field of a list wanted, or shown: a span of OpenTelemetry."""
+
+    list_id: int
+    #: None for what is about no field, as a link.
+    field: Field | None
+    traceparent: str
+
+
+class Traces(Protocol):
+    """The part of a transaction that knows traces. Not asked while tracing is off."""
+
+    def keep(self, traces: Sequence[Trace]) -> None:
+        """For a while; old ones go."""
+        ...
+
+    def of(self, since: Mapping[int, datetime], most: int) -> dict[int, list[Trace]]:
+        """The newest of each list since its moment, up to `most` a list."""
         ...
 
 

@@ -27,7 +27,7 @@ from typing import NewType, Protocol, TypeVar
 from models.lead_list import Kind, LeadList
 from models.ledger import Attempt, Change
 from worker.limits.base import Budget, Lane
-from worker.parts import Audit, Identities, Plans, Scans, Upkeep
+from worker.parts import Audit, Identities, Plans, Scans, Traces, Upkeep
 from worker.remotes.base import Connector
 
 __all__ = ["Budget", "Clock", "Connector", "Lane", "Store", "Stream", "Tx"]
@@ -102,6 +102,11 @@ class Tx(Protocol):
         ...
 
     @property
+    def traces(self) -> Traces:
+        """What it knows of traces."""
+        ...
+
+    @property
     def identities(self) -> Identities:
         """What it knows of who members are."""
         ...
@@ -132,6 +137,10 @@ class Tx(Protocol):
 
     def count_due(self, remote: str, limit: int) -> DueCount:
         """The same without locking, counted up to `limit`."""
+        ...
+
+    def due_remotes(self, remotes: Collection[str]) -> list[str]:
+        """Those of the remotes that `count_due` finds something for and that are not paused, in one look at all."""
         ...
 
     def note(self, list_id: int, changes: Sequence[Change]) -> None:
@@ -174,8 +183,6 @@ class Entry:
     id: EntryId
     #: The `event` field; None when the entry has no such field.
     event: bytes | None
-    #: How often it was handed out, this time included.
-    deliveries: int = 1
 
 
 class Stream(Protocol):
@@ -197,8 +204,14 @@ class Stream(Protocol):
         """Done, after the commit."""
         ...
 
-    async def forgive(self, entries: Sequence[Entry]) -> None:
-        """This delivery does not count: it failed for a reason that has nothing to do with the entries."""
+    async def alone(self, entry: Entry) -> int:
+        """This worker is about to try it alone, which is noted before. Answers with how many others tried it alone and
+        never came back: an entry that kills its worker is known by that.
+        """
+        ...
+
+    async def came_back(self, entry: Entry) -> None:
+        """This worker lives, whatever came of its try."""
         ...
 
     async def trim(self) -> int:

@@ -12,7 +12,7 @@ from worker.celery_app import TaskName
 from worker.dispatch import ring
 from worker.notes import nudges
 from worker.ports import Tx
-from worker.sync.schedule import begin, due
+from worker.sync.schedule import begin, due, ripe
 from worker.wiring import Runtime
 
 
@@ -22,9 +22,9 @@ def ring_due_scans(runtime: Runtime, remotes: Iterable[str]) -> None:
     nudged = nudges.read(runtime.bells, known)
 
     def work(tx: Tx) -> list[Scan]:
-        why = {
-            name: due(tx, name, every_s=remote.scan_every_s, nudged=name in nudged) for name, remote in known.items()
-        }
+        every_s = {name: remote.scan_every_s for name, remote in known.items()}
+        some = ripe(tx, every_s, nudged)  # of a hundred remotes hardly any, so each of those may be asked about
+        why = {name: due(tx, name, every_s=every_s[name], nudged=name in nudged) for name in some}
         return [begin(tx, name, trigger) for name, trigger in why.items() if trigger is not None]
 
     for scan in runtime.store.run_now(work):

@@ -5,20 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import resource
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from secrets import token_hex
 from typing import Any, TypeVar
 
 from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
-from worker import redis_access
+from worker import redis_access, tracing
 from worker.clock import SystemClock
 from worker.embedded import embedded_redis
 from worker.limits.base import Window
 from worker.limits.budget import RedisBudget, budget_client
 from worker.limits.throttle import Throttle
+from worker.loop import Loop
 from worker.partitions import partition_key
 from worker.remotes.registry import Registry
 from worker.settings import Settings, load_settings
@@ -30,6 +33,9 @@ from worker.sync.push import Door
 
 T = TypeVar("T")
 
+#: Enough for hundreds of remotes with their connections.
+_FILES = 65_536
+
 
 @dataclass
 class Runtime:
@@ -37,16 +43,23 @@ class Runtime:
 
     settings: Settings
     redis_url: str
+    #: In a thread; None where nothing goes on by itself, as in a command.
+    loop: Loop | None = None
 
     def __post_init__(self) -> None:
         self.registry = Registry(self.settings)
         self.clock = SystemClock()
-        self._runner = asyncio.Runner()
+        self._runner = self.loop or asyncio.Runner()
         self._doors: dict[str, Door] = {}
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """On this process's one event loop: connections live on between tasks."""
         return self._runner.run(work)
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """The same for work that mostly waits: it may go on after this returns, see `worker.loop`."""
+        _ = self.store, self.redis  # made here, not by whichever of two threads comes first
+        (self.loop.begin if self.loop else self.run)(work)
 
     @cached_property
     def store(self) -> SqlStore:
@@ -68,11 +81,16 @@ class Runtime:
         """For ringing after the loop's work is done; Celery's own publishing is synchronous too."""
         return redis_access.client(self.redis_url)
 
+    @cached_property
+    def life(self) -> str:
+        """This process' own name, which no later one has."""
+        return token_hex(8)
+
     def stream(self, consumer: str, partition: int = 0) -> RedisStream:
         """One partition of the stream of events, as that consumer."""
         events = self.settings.events
         key = partition_key(events.stream, partition)
-        return RedisStream(self.redis, stream=key, group=events.group, consumer=consumer)
+        return RedisStream(self.redis, stream=key, group=events.group, consumer=consumer, life=self.life)
 
     async def partitions(self) -> list[int]:
         """Partitions of the stream in which there may be something."""
@@ -140,5 +158,15 @@ def process_runtime() -> Runtime:
     # What was imported stays for good, so that nobody looks through it again and again.
     gc.freeze()
     gc.set_threshold(500_000)
+    _allow_files()
     settings = load_settings()
-    return Runtime(settings, redis_access.needed(settings.redis.url))
+    tracing.begin()
+    return Runtime(settings, redis_access.needed(settings.redis.url), Loop())
+
+
+def _allow_files() -> None:
+    """A hundred remotes keep more connections than the 1,024 files that systems allow unless asked for more."""
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if most == resource.RLIM_INFINITY else min(_FILES, most)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

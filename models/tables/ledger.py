@@ -34,6 +34,19 @@ class ChangeRow(SQLModel, table=True):
     cause: str = Field(sa_column=Column(String(600), nullable=False))
 
 
+class TraceRow(SQLModel, table=True):
+    """What made a field wanted, or shown: a span of OpenTelemetry. Kept for a day; written only while tracing is on."""
+
+    __tablename__ = "traces"
+    __table_args__ = (Index("ix_traces_list", "list_id", "id"), Index("ix_traces_at", "at"))
+
+    id: int | None = Field(default=None, sa_column=_row_id())
+    list_id: int = Field(sa_column=Column(BigInteger(), nullable=False))
+    at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
+    field: str | None = Field(default=None, sa_column=Column(String(16)))
+    traceparent: str = Field(sa_column=Column(String(55), nullable=False))
+
+
 class AttemptRow(SQLModel, table=True):
     """One HTTP call for one copy. Never holds a token or an answer's body."""
 

@@ -40,6 +40,7 @@ class ScanRow(SQLModel, table=True):
     fence: int = Field(sa_column=Column(number(), nullable=False))
     lease_until: datetime | None = Field(default=None, sa_column=Column(UtcDateTime()))
     pages: int = Field(sa_column=Column(Integer(), nullable=False))
+    chain: str = Field(sa_column=Column(String(16), server_default="", nullable=False))
     lists: int = Field(sa_column=Column(Integer(), nullable=False))
     new: int = Field(sa_column=Column(Integer(), nullable=False))
     drift: int = Field(sa_column=Column(Integer(), nullable=False))
@@ -69,7 +70,18 @@ class ScanFindingRow(SQLModel, table=True):
     remote_id: str = Field(sa_column=Column(String(512), primary_key=True, nullable=False))
     asked_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
     shown: dict[str, Any] = Field(sa_column=Column(document(), nullable=False))
-    """{kind, fields, members, version}"""
+    """{kind, fields, members, rows, version}"""
+
+
+class GoneRow(SQLModel, table=True):
+    """A list that was found to be gone: late news of it does not make it a list again."""
+
+    __tablename__ = "gone_lists"
+
+    # The id first: it is what is asked for.
+    remote_id: str = Field(sa_column=Column(String(512), primary_key=True, nullable=False))
+    remote: str = Field(sa_column=Column(String(128), primary_key=True, nullable=False))
+    at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
 
 
 class PlanRow(SQLModel, table=True):

@@ -272,7 +272,11 @@ def test_lists_are_sorted_by_links(house: Any, visit: Come) -> None:
 
     expect(page.locator(".order b")).to_have_text("name")
     expect(page.get_by_label("Name")).to_have_value("order:")
-    assert ["Order: aaa", "Order: zzz"] == [one.strip() for one in page.locator("tbody a.name").all_inner_texts()]
+    names = page.locator("tbody a.name")
+    assert ["Order: aaa", "Order: zzz"] == [one.strip() for one in names.all_inner_texts()]
+    page.get_by_role("link", name="the other way round").click()
+    expect(page.locator(".order b")).to_have_text("name, from the end")
+    assert ["Order: zzz", "Order: aaa"] == [one.strip() for one in names.all_inner_texts()]
     for sort in ("standing", "age", "number"):
         page.locator(".order").get_by_role("link", name=sort).click()
         expect(page.locator("tbody tr")).to_have_count(2)

@@ -245,7 +245,7 @@ def scanned(desk: Desk, remote: str, state: ScanState) -> None:
 
     def work(tx: Tx) -> None:
         scan = tx.scans.open(remote, Trigger.SCHEDULE)
-        tx.scans.save(replace(scan, state=state, ended_at=tx.now, note="12 of 20 known lists were changed there"))
+        tx.scans.save(replace(scan, state=state, ended_at=tx.now, note="of 20 known lists, 12 were changed there"))
 
     desk.runtime.store.run_now(work)
 

@@ -14,13 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.lead_list import Field, LeadList, Seen, Stamp, Standing, Waiting, Wanted
-from tests.support.desk import NOW, desk_at, standing_copy
-from tests.support.web import Browser, serving
-from worker.settings import Settings
-from worker.wiring import Runtime
+from tests.support.api import api_at
+from tests.support.web import Browser
 
-TOKEN = "token-of-sixteen-characters"
 HOSTILE = ["", "0", "-1", "1e9", "true", "\0", "\x1b[31m", "../..", "%", "<script>", "'; DROP TABLE", "☃", "x" * 700]
 KNOWN = ["crm", "lance", "crm:a/b", "lance:2", "name", "members", "wanted", "parked", "due", "1", "nobody"]
 WORDS = st.sampled_from(HOSTILE + KNOWN) | st.text(max_size=8)
@@ -53,20 +49,8 @@ class Described:
 @pytest.fixture(params=["sqlite", "postgres"])
 def described(request: pytest.FixtureRequest, redis_url: str) -> Iterator[Described]:
     """With a few lists that stand differently."""
-    with desk_at(request.getfixturevalue(f"{request.param}_url"), redis_url, "crm", "lance") as desk:
-        seen = {Field.NAME: Seen("theirs", Stamp(NOW))}
-        wanted = {Field.NAME: Wanted("ours", Stamp(NOW), "crm")}
-        for copies in (
-            [standing_copy("crm", "a/b", Standing.PARKED)],
-            [standing_copy("crm", "1", Standing.DUE, Waiting.TURN, seen=seen)],
-            [standing_copy("lance", "2", Standing.CONFLICT, seen=seen, held=dict(seen))],
-        ):
-            desk.put(LeadList(id=0, wanted=wanted, copies={copy.remote: copy for copy in copies}))
-        chosen = desk.runtime.settings.model_dump()
-        chosen["web"]["api_token"] = TOKEN
-        with serving(Runtime(Settings.model_validate(chosen), redis_url)) as port:
-            api = Browser(port, headers={"authorization": f"Bearer {TOKEN}"})
-            yield Described(api, api.get("/api/openapi.json").json)
+    with api_at(request.getfixturevalue(f"{request.param}_url"), redis_url) as api:
+        yield Described(api, api.get("/api/openapi.json").json)
 
 
 @dataclass(frozen=True, slots=True)

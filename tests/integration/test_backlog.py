@@ -122,6 +122,16 @@ def test_now_shows_plots_and_open_alerts(desk: Desk, redis_url: str) -> None:
     assert 3 == len(every["items"])
 
 
+def test_an_alert_is_news_to_pages_that_are_open(desk: Desk) -> None:
+    """They show it at once, and its end too."""
+    marks = [desk.views.look(lambda view: view.marks())]
+    for bad in (True, False):
+        desk.runtime.store.run_now(partial(_told, alert=_alert("crm", bad=bad)))
+        marks.append(desk.views.look(lambda view: view.marks()))
+
+    assert marks[0] != marks[1] != marks[2]
+
+
 def _told(tx: SqlTx, alert: Alert) -> None:
     tx.alerts.add(alert)
 
@@ -156,3 +166,12 @@ def test_what_takes_long_is_remembered(desk: Desk) -> None:
 
     assert [1, 1, 2] == [ask(), ask(), ask()]
     assert 3 == ask(fresh=True)
+
+
+def test_what_is_counted_soon_is_counted_anew(desk: Desk) -> None:
+    """Small databases are never told of as they were."""
+    clock = iter([0.0, 0.009, 0.01, 0.02, 0.025])
+    count = itertools.count(1)
+    tally = Remembered(lambda _: next(count), lambda: next(clock))
+
+    assert [1, 2] == [desk.runtime.run(tally.ask(desk.views)) for _ in range(2)]

@@ -141,6 +141,9 @@ def test_lists_are_sorted(leadsync: Leadsync, store: SqlStore) -> None:
     first = leadsync("lists", "--sort", "name", "--limit", "1")
     last = leadsync("lists", "--sort", "name", "--limit", "1", "--after", "2:a$", "--json").json
 
+    down = leadsync("lists", "--sort", "name", "--down", "--json").json
+
+    assert ["B", "a $"] == [one["name"] for one in down["items"]]
     assert "more: add --after '2:a$'" in first.out
     assert (["B"], None) == ([one["name"] for one in last["items"]], last["next"])
     assert 2 == leadsync("lists", "--after", "2:a$").status

@@ -18,7 +18,7 @@ from worker.cli import scans as command
 from worker.ports import Tx
 from worker.store.sql import SqlStore
 
-WHY = "12 of 20 known lists were changed there"
+WHY = "of 20 known lists, 12 were changed there"
 
 
 @pytest.fixture
@@ -112,10 +112,11 @@ def test_its_certificate_says_whether_a_person_must_look(
 
 def test_a_certificate_as_text(leadsync: Leadsync, store: SqlStore) -> None:
     """All its counts, and what to do."""
-    with ending(store, ScanState.HELD, note=WHY, pages=2, lists=20, drift=12):
+    with ending(store, ScanState.HELD, note=WHY, pages=2, chain="0f1e", lists=20, drift=12):
         ran = leadsync("scan", "crm", "--wait")
 
-    assert ran.out.startswith(f"scan 1 of crm: held, {WHY}\n    pages    2\n    lists    20\n    new      0\n")
+    head = f"scan 1 of crm: held, {WHY}\n    pages    2\n    chain    0f1e\n    lists    20\n    new      0\n"
+    assert ran.out.startswith(head)
     assert "next: see whether crm is as it should be; then leadsync scans release 1, or" in ran.out
 
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,33 +51,37 @@ def a_list(number: int) -> LeadList:
     return list_of(*copies, wanted=values)
 
 
-def ask(desk: Desk, sort: Sort, limit: int, which: ListFilter = ANY_LIST, *standings: Standing) -> list[ListLine]:
+def ask(
+    desk: Desk, sort: Sort, limit: int, which: ListFilter = ANY_LIST, *standings: Standing, down: bool = False
+) -> list[ListLine]:
     """All lines of all pages."""
     found, after = list[ListLine](), None
+    asked = partial(pages.lists, desk.runtime, desk.views, standings, limit=limit, which=which, sort=sort, down=down)
     for _ in range(100):
-        page = pages.lists(desk.runtime, desk.views, standings, limit=limit, after=after, which=which, sort=sort)
-        shown = desk.runtime.run(page)
+        shown = desk.runtime.run(asked(after=after))
         found, after = found + shown.items, shown.next
         if after is None:
             return found
     raise AssertionError("pages without end")
 
 
-def in_order(lines: list[ListLine], sort: Sort) -> list[int]:
-    """As it should be; what has no key comes last."""
+def in_order(lines: list[ListLine], sort: Sort, *, down: bool = False) -> list[int]:
+    """As it should be; what has no key comes last, whichever way."""
 
-    def key(one: ListLine) -> tuple[bool, object, int]:
+    def key(one: ListLine) -> tuple[object, int]:
         match sort:
             case Sort.NAME:
-                return one.name is None, "".join((one.name or "").split()).casefold()[:100], one.id
+                return "".join((one.name or "").split()).casefold()[:100], one.id
             case Sort.STANDING:
-                return False, MOST_URGENT_FIRST.index(one.standing), one.id
+                return MOST_URGENT_FIRST.index(one.standing), one.id
             case Sort.AGE:
-                return one.since is None, one.since or NOW, one.id
+                return one.since or NOW, one.id
             case Sort.NUMBER:
-                return False, 0, one.id
+                return 0, one.id
 
-    return [one.id for one in sorted(lines, key=key)]
+    without = {Sort.NAME: lambda one: one.name is None, Sort.AGE: lambda one: one.since is None}.get(sort)
+    ordered = sorted(lines, key=key, reverse=down)
+    return [one.id for one in (sorted(ordered, key=without) if without else ordered)]
 
 
 def test_every_order_shows_every_list_once(desk: Desk) -> None:
@@ -86,12 +91,27 @@ def test_every_order_shows_every_list_once(desk: Desk) -> None:
     everything = ask(desk, Sort.NUMBER, 50)
     assert 45 == len(everything)
 
-    for sort, limit in itertools.product(Sort, (1, 7, 45)):
-        assert in_order(everything, sort) == [one.id for one in ask(desk, sort, limit)], (sort, limit)
-    for sort, which in itertools.product(Sort, (ListFilter(remote="lance"), ListFilter(name="BERLIN"))):
+    for sort, down, limit in itertools.product(Sort, (False, True), (1, 7, 45)):
+        found = [one.id for one in ask(desk, sort, limit, down=down)]
+        assert in_order(everything, sort, down=down) == found, (sort, down, limit)
+    filters = (ListFilter(remote="lance"), ListFilter(name="BERLIN"), ListFilter(name="nowhere"))
+    for sort, down, which in itertools.product(Sort, (False, True), filters):
         for standings in ((), (Standing.DUE, Standing.PARKED)):
             some = ask(desk, Sort.NUMBER, 50, which, *standings)
-            assert in_order(some, sort) == [one.id for one in ask(desk, sort, 3, which, *standings)], (sort, which)
+            found = [one.id for one in ask(desk, sort, 3, which, *standings, down=down)]
+            assert in_order(some, sort, down=down) == found, (sort, down, which)
+
+
+def test_a_name_that_many_lists_show_is_found_too(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those are not looked up first, and come out the same."""
+    desk.put(*(a_list(number) for number in range(45)))
+    berlin = ListFilter(name="berlin")
+    for sort, down in itertools.product(Sort, (False, True)):
+        few = [one.id for one in ask(desk, sort, 4, berlin, down=down)]
+        with monkeypatch.context() as patch:
+            patch.setattr("worker.store.list_views._FEW", 3)
+            assert few == [one.id for one in ask(desk, sort, 4, berlin, down=down)]
+        assert few
 
 
 @pytest.mark.parametrize("sort", list(Sort))

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import StatementError
 
 from models.lead_list import (
@@ -27,6 +27,7 @@ from tests.support.world import World
 from worker.ports import Tx
 from worker.store.database import open_database
 from worker.store.sql import SqlStore, SqlTx
+from worker.store.views import Views
 from worker.sync.push import claim
 
 T = TypeVar("T")
@@ -191,7 +192,8 @@ class TestStatements:
         told = [_told(world, number, "A", ["p1"]) for number in range(events)]
         edits = [_told(world, number, "B", ["p2", "p3"]) for number in range(events)]
         find, load, create, write = 1, 5, 1 if sql._engine.dialect.name == "postgresql" else 2, 5
-        assert find + create + write == _cost(world, statements, told)
+        gone = 1  # whether the new ones are known to be gone
+        assert find + gone + create + write == _cost(world, statements, told)
         assert find + load + write - 1 == _cost(world, statements, edits)  # no link
         excluded = 1  # of members that are known: where they cannot be told of
         assert find + load + excluded == _cost(world, statements, edits)  # nothing is written
@@ -258,3 +260,13 @@ def test_a_transaction_is_forgotten_when_it_ends(sql: SqlStore) -> None:
         assert gone[0]() is None
     finally:
         gc.enable()
+
+
+def test_pages_have_one_process_each(postgres_url: str) -> None:
+    """Of PostgreSQL's: what a page counts must not take the processors from pushing."""
+    engine = open_database(postgres_url)
+    views = Views(engine)
+    ask = text("SHOW max_parallel_workers_per_gather")
+
+    assert "0" == views.look(lambda view: view._connection.execute(ask).scalar_one())
+    views.close()

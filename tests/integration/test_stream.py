@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, TypeVar
 
 import pytest
@@ -89,7 +90,7 @@ class _OnRedis:
 
     def scene(self) -> Scene:
         def consumer(name: str) -> Stream:
-            return RedisStream(self.redis, stream=STREAM, group=GROUP, consumer=name)
+            return RedisStream(self.redis, stream=STREAM, group=GROUP, consumer=name, life=token_hex(8))
 
         def here() -> int:
             return int(self.call(self.redis.xlen(STREAM)))
@@ -123,11 +124,6 @@ def texts(entries: list[Entry]) -> list[bytes | None]:
     return [entry.event for entry in entries]
 
 
-def counts(entries: list[Entry]) -> list[int]:
-    """How often they were handed out."""
-    return [entry.deliveries for entry in entries]
-
-
 class TestStream:
     """What every stream does."""
 
@@ -137,7 +133,7 @@ class TestStream:
         one, two = scene.consumer("one"), scene.consumer("two")
         scene.run(one.unfinished(1))  # as intake begins; the group is made here
         first, second = scene.run(one.read(3)), scene.run(two.read(9))
-        assert [Entry(ids[n], b"%d" % n, 1) for n in range(3)] == first
+        assert [Entry(ids[n], b"%d" % n) for n in range(3)] == first
         assert [b"3", b"4"] == texts(second)
         assert [] == scene.run(one.read(9))
 
@@ -148,7 +144,7 @@ class TestStream:
         assert [] == scene.run(stream.unfinished(5)) == scene.run(stream.read(5))
         assert 0 == scene.run(stream.trim())
         scene.run(stream.ack([]))
-        scene.run(stream.forgive([]))
+        scene.run(stream.came_back(Entry(EntryId("1-0"), b"")))
 
     def test_dead_consumers_are_forgotten(self, scene: Scene) -> None:
         """Those that hold nothing and have asked for nothing for long; entries in hand keep theirs."""
@@ -199,38 +195,30 @@ class TestStream:
         assert [b"0", b"2"] == texts(scene.run(scene.consumer("one").unfinished(9)))
         assert [] == scene.run(scene.consumer("two").unfinished(9))
 
-    def test_deliveries_are_counted_one_entry_at_a_time(self, scene: Scene) -> None:
-        """Only what is handed out counts, before it is tried."""
-        for number in range(3):
-            scene.add(b"%d" % number)
-        stream = scene.consumer("one")
-        scene.run(stream.unfinished(1))
-        assert [1, 1, 1] == counts(scene.run(stream.read(9)))
-        assert [(2, b"0"), (3, b"0")] == [
-            (entry.deliveries, entry.event) for _ in range(2) for entry in scene.run(stream.unfinished(1))
-        ]
-        assert [4, 2, 2] == counts(scene.run(stream.unfinished(9)))
+    def test_who_tries_an_entry_alone_and_never_comes_back_is_counted(self, scene: Scene) -> None:
+        """One that is started anew under the same name is another one; each entry has its own count."""
+        entries = [Entry(scene.add(b"%d" % number), b"%d" % number) for number in range(2)]
+        assert [0, 1, 2] == [scene.run(scene.consumer("one").alone(entries[0])) for _ in range(3)]
+        assert 0 == scene.run(scene.consumer("one").alone(entries[1]))
 
-    def test_a_forgiven_delivery_does_not_count(self, scene: Scene) -> None:
-        """However often a batch fails for another reason, its entries stay as innocent as they were."""
-        for number in range(3):
-            scene.add(b"%d" % number)
-        stream = scene.consumer("one")
-        scene.run(stream.unfinished(1))
-        scene.run(stream.forgive(scene.run(stream.read(9))))
-        for _ in range(5):
-            entries = scene.run(stream.unfinished(9))
-            assert [1, 1, 1] == counts(entries)
-            scene.run(stream.forgive(entries))
-        scene.run(stream.unfinished(1))
-        mixed = scene.run(stream.unfinished(9))
-        assert [2, 1, 1] == counts(mixed)
-        scene.run(stream.ack([mixed[0].id]))
-        scene.run(stream.forgive(mixed))  # one of them is finished, and stays so
-        assert [1, 1] == counts(scene.run(stream.unfinished(9)))
+    def test_who_came_back_does_not_count(self, scene: Scene) -> None:
+        """However often the try failed for another reason; those who died before still do."""
+        entry = Entry(scene.add(b"0"), b"0")
+        scene.run(scene.consumer("dead").alone(entry))
+        for _ in range(3):
+            stream = scene.consumer("one")
+            assert 1 == scene.run(stream.alone(entry))
+            scene.run(stream.came_back(entry))
+        scene.run(stream.came_back(entry))  # once more says nothing more
+        assert 1 == scene.run(scene.consumer("two").alone(entry))
+
+    def test_who_could_not_say_that_it_came_back_says_so_by_trying_again(self, scene: Scene) -> None:
+        """Redis was away when the database was: nobody died of this entry."""
+        entry, stream = Entry(scene.add(b"0"), b"0"), scene.consumer("one")
+        assert [0, 0, 0] == [scene.run(stream.alone(entry)) for _ in range(3)]
 
     def test_a_dead_consumers_entries_are_taken_over(self, scene: Scene) -> None:
-        """After the idle time and not before; the taker then has them, and the count goes on."""
+        """After the idle time and not before; the taker then has them."""
         for number in range(2):
             scene.add(b"%d" % number)
         dead, alive = scene.consumer("dead"), scene.consumer("alive")
@@ -238,7 +226,7 @@ class TestStream:
         scene.run(dead.read(9))
         assert [] == scene.run(alive.take_over(9, 45))
         scene.age(46)
-        assert [(b"0", 2)] == [(entry.event, entry.deliveries) for entry in scene.run(alive.take_over(1, 45))]
+        assert [b"0"] == texts(scene.run(alive.take_over(1, 45)))
         assert [b"1"] == texts(scene.run(alive.take_over(9, 45)))
         assert [] == scene.run(alive.take_over(9, 45))
         assert ([b"0", b"1"], []) == (texts(scene.run(alive.unfinished(9))), scene.run(dead.unfinished(9)))
@@ -311,7 +299,7 @@ class TestRedis:
         entries = on_redis.call(stream.read(500))
         on_redis.call(stream.ack([entry.id for entry in entries]))
         assert 0 == on_redis.call(stream.trim())
-        theirs = RedisStream(on_redis.redis, stream=STREAM, group="theirs", consumer="x")
+        theirs = RedisStream(on_redis.redis, stream=STREAM, group="theirs", consumer="x", life="1")
         read = on_redis.call(theirs.read(250))
         assert 0 == on_redis.call(stream.trim())
         on_redis.call(theirs.ack([entry.id for entry in read]))
@@ -320,7 +308,7 @@ class TestRedis:
 
     def test_waiting(self, on_redis: _OnRedis) -> None:
         """How many entries nobody has taken yet, or took and has not acknowledged."""
-        stream = RedisStream(on_redis.redis, stream=STREAM, group=GROUP, consumer="one")
+        stream = RedisStream(on_redis.redis, stream=STREAM, group=GROUP, consumer="one", life="1")
         assert 0 == on_redis.call(stream.waiting())
         for number in range(3):
             on_redis.add(b"%d" % number)
@@ -356,13 +344,14 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
     """One sentence, whatever is asked of it; and no address in it."""
     with _on_redis(f"unix://{tmp_path}/no.sock", 3) as on_redis:
         stream = on_redis.scene().consumer("one")
-        one = [Entry(EntryId("1-0"), b"", 1)]
+        one = [Entry(EntryId("1-0"), b"")]
         for call in (
             stream.read(1),
             stream.unfinished(1),
             stream.take_over(1, 1),
             stream.ack([one[0].id]),
-            stream.forgive(one),
+            stream.alone(one[0]),
+            stream.came_back(one[0]),
             stream.trim(),
         ):
             with pytest.raises(RedisAway) as error:

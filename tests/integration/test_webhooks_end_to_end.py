@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 import time
-import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -14,15 +12,14 @@ import pytest
 
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
-from tests.support.webhooks import HEADER, SECRET
+from tests.support.web import free_port
+from tests.support.webhooks import HEADER, SECRET, answers
 
 
 @pytest.fixture
 def stack(tmp_path: Path, redis_url: str, sqlite_url: str) -> Iterator[Stack]:
     """Three equal lists everywhere, linked; every remote tells of its changes, each with its proof."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     web = {
         "LEADSYNC_WEB__PORT": str(port),
         "LEADSYNC_REMOTES__CRM__WEBHOOK_SECRET": SECRET,
@@ -36,7 +33,7 @@ def stack(tmp_path: Path, redis_url: str, sqlite_url: str) -> Iterator[Stack]:
         running.start("worker", "--concurrency", "1")
         running.start("beat")
         running.start("web")
-        wait_until(lambda: _answers(port), deadline_s=30, what="the web process answers")
+        wait_until(lambda: answers(port), deadline_s=30, what="the web process answers")
         running.link_all()
         running.wait_linked()
         running.wait_scanned()
@@ -44,14 +41,6 @@ def stack(tmp_path: Path, redis_url: str, sqlite_url: str) -> Iterator[Stack]:
             proof = {"webhook_header": HEADER} if kind == "instantly" else {"webhook_secret": SECRET}
             remote.switch(webhooks=[f"http://127.0.0.1:{port}/webhooks/{kind}"], **proof)
         yield running
-
-
-def _answers(port: int) -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def test_an_edit_on_any_side_is_everywhere_at_once(stack: Stack) -> None:

@@ -6,13 +6,14 @@ part of every history, so that those in which the bug can show need not be waite
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from models.lead_list import Absence, Copy, Standing, Waiting
 from models.outcome import Later, Park
-from models.scan import ScanState
+from tests.simulation import broken_scans
 from worker.engine import conflict, members, observe, plan, rules, spelling
 from worker.engine.observe import News
 from worker.errors import AccessLost, Refused
@@ -20,6 +21,7 @@ from worker.limits import memory as limiter
 from worker.limits.base import Ending, Grant, Window
 from worker.limits.memory import MemoryBudget
 from worker.limits.throttle import Throttle
+from worker.simulation import wire
 from worker.simulation.faults import Fault
 from worker.simulation.history import History
 from worker.simulation.remote import STRICT
@@ -41,6 +43,10 @@ class Mutant:
     faults: frozenset[Fault] = frozenset()
     #: Only histories in which lists are created show it.
     creates: bool = False
+    #: What must be more frequent in the world for it to show; switched on with and without the bug.
+    world: Sequence[Change] = ()
+    #: Two lists only, with many edits.
+    busy: bool = False
 
 
 def _always(value: Any) -> Callable[[Any], Any]:
@@ -97,6 +103,15 @@ def _taken_for_done(old: Any) -> Any:
     return abandon
 
 
+def _all_landed(_old: Any) -> Any:
+    """Whatever is found to have landed, nothing else is waited for."""
+
+    def one_landed(copy: Copy, name: Any) -> Copy:
+        return replace(copy, abandoned={field: one for field, one in copy.abandoned.items() if field is not name})
+
+    return one_landed
+
+
 # -- claims
 
 
@@ -108,19 +123,19 @@ def _without_lease(old: Any) -> Any:
 
 
 def _tried_again(old: Any) -> Any:
-    def outcome_of(error: Exception, claim: Any, *, spread: float) -> Any:
+    def outcome_of(error: Exception, *rest: Any, **named: Any) -> Any:
         if isinstance(error, Refused):
             return Later(after_s=1.0, waiting=Waiting.BACKOFF, note=str(error))
-        return old(error, claim, spread=spread)
+        return old(error, *rest, **named)
 
     return outcome_of
 
 
 def _parks_lost_access(old: Any) -> Any:
-    def outcome_of(error: Exception, claim: Any, *, spread: float) -> Any:
+    def outcome_of(error: Exception, *rest: Any, **named: Any) -> Any:
         if isinstance(error, AccessLost):
             return Park(cause=str(error), next_step="nothing")
-        return old(error, claim, spread=spread)
+        return old(error, *rest, **named)
 
     return outcome_of
 
@@ -151,22 +166,13 @@ def _never_removed(old: Any) -> Any:
     return step
 
 
-# -- scans
+def _always_slow(_old: Any) -> Any:
+    """Calls of one remote overtake each other all the time."""
 
+    async def travels(self: Any, _request: Any) -> None:
+        await asyncio.sleep(self._chance.uniform(0.01, 9.0 if self._fate.war else 0.4))
 
-def _nothing_held(_old: Any) -> Any:
-    return lambda _self, _tx, scan, _why: replace(scan, state=ScanState.TAKING)
-
-
-def _short_listing(old: Any) -> Any:
-    """What a scan finds is thrown away instead of taken in."""
-
-    def take(self: Any, tx: Any, scan: Any) -> Any:
-        for finding in tx.scans.findings(scan.id, 100):
-            tx.scans.taken(scan.id, [finding.shown.remote_id])
-        return old(self, tx, scan)
-
-    return take
+    return travels
 
 
 # -- the limit
@@ -231,7 +237,7 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "poison goes on": Mutant(
         says="An event that kills its worker is never put aside.",
-        changes=[(intake, "MAX_DELIVERIES", lambda _old: 1_000_000)],
+        changes=[(intake, "MAX_DEATHS", lambda _old: 1_000_000)],
         faults=frozenset({Fault.POISON}),
     ),
     "late news": Mutant(
@@ -274,6 +280,18 @@ MUTANTS: Mapping[str, Mutant] = {
         changes=[(settle, "abandon", _too_short), (push, "abandon", _too_short)],
         faults=frozenset({Fault.LATE}),
     ),
+    "one counts for all": Mutant(
+        says="Of two writes of one value whose outcome is unknown, the first that lands counts for both.",
+        changes=[(observe, "_one_landed", _all_landed)],
+        faults=frozenset({Fault.LATE}),
+        world=[(wire, "WRITE", lambda _old: {Fault.LATE: 40})],
+        busy=True,
+    ),
+    "no fence": Mutant(
+        says="An outcome is written though somebody else has taken the copy up meanwhile.",
+        changes=[(settle, "_is_claimed", _always(value=True))],
+        faults=frozenset({Fault.PAUSED, Fault.RIVALS, Fault.SLOW}),
+    ),
     "no lease": Mutant(
         says="A copy that one worker has in hand is claimed by another.",
         changes=[(push, "_free", _without_lease), (store, "_ready", _without_lease)],
@@ -299,6 +317,16 @@ MUTANTS: Mapping[str, Mutant] = {
         changes=[(settle, "not_found", _lets_go)],
         faults=frozenset({Fault.DELETES}),
     ),
+    "gone unasked": Mutant(
+        says="A list that a scan did not show is taken for deleted, and nobody asks for it by id.",
+        changes=[(scan._Scanner, "_doubt", broken_scans.gone_unasked)],
+        faults=frozenset({Fault.DROPPED}),
+    ),
+    "early is complete": Mutant(
+        says="A scan that ended early is believed as if it had read every page.",
+        changes=[(scan._Scanner, "_end", broken_scans.believed_early)],
+        faults=frozenset({Fault.CIRCLES, Fault.NOT_FOUND}),
+    ),
     "spelling not learned": Mutant(
         says="What a remote spells its own way is written again and again.",
         changes=[(spelling, "learn", lambda _old: lambda copy, *_args: copy.spelling)],
@@ -315,13 +343,20 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "brake off": Mutant(
         says="A scan that would change too much is taken in.",
-        changes=[(scan._Scanner, "_hold", _nothing_held)],
+        changes=[(scan._Scanner, "_hold", broken_scans.nothing_held)],
         faults=frozenset({Fault.NOTHING, Fault.DROPPED}),
     ),
     "scan in vain": Mutant(
         says="What a scan finds is thrown away.",
-        changes=[(scan._Scanner, "_take", _short_listing)],
+        changes=[(scan._Scanner, "_take", broken_scans.thrown_away)],
         faults=frozenset({Fault.SILENT, Fault.UNTOLD}),
+    ),
+    "page overtaken": Mutant(
+        says="A page that was read before our own write landed counts as what is there now.",
+        changes=[(scan._Scanner, "_overtaken", _always(value=False))],
+        faults=frozenset({Fault.SLOW, Fault.SILENT}),
+        world=[(wire.LyingWire, "_travels", _always_slow)],
+        busy=True,
     ),
     "no limit": Mutant(
         says="The rate budget grants whatever is asked for.",

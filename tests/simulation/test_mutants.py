@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutants import MUTANTS, Change, Mutant
 from worker.simulation.batch import set_up
 from worker.simulation.script import Script, draw
 from worker.simulation.setting import BUILT_IN
@@ -20,17 +21,22 @@ _WITHIN = 400
 def test_the_judges_catch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Switched on, some history ends badly that ends well without it."""
     set_up()
+    _replace(MUTANTS[name].world, monkeypatch)
     scripts = (_aimed(draw(seed, BUILT_IN), MUTANTS[name]) for seed in range(_WITHIN))
     for script in scripts:
         if script is None:
             continue
         with monkeypatch.context() as switched_on:
-            for owner, function, change in MUTANTS[name].changes:
-                switched_on.setattr(owner, function, change(owner.__dict__[function]))
+            _replace(MUTANTS[name].changes, switched_on)
             caught = judged(script)[1]
         if caught and not judged(script)[1]:
             return
     pytest.fail(f"{MUTANTS[name].says} Nobody noticed in {_WITHIN} histories.", pytrace=False)
+
+
+def _replace(changes: Sequence[Change], here: pytest.MonkeyPatch) -> None:
+    for owner, function, change in changes:
+        here.setattr(owner, function, change(owner.__dict__[function]))
 
 
 def _aimed(script: Script, mutant: Mutant) -> Script | None:
@@ -38,4 +44,5 @@ def _aimed(script: Script, mutant: Mutant) -> Script | None:
     creates = any(rules.creates for rules in script.rules.remotes.values())
     if mutant.creates and not creates:
         return None
-    return replace(script, faults=script.faults | mutant.faults)
+    script = replace(script, faults=script.faults | mutant.faults)
+    return replace(script, lists=2, edits=tuple(range(40)), war_s=200.0) if mutant.busy else script

@@ -47,7 +47,7 @@ def fill(url: str, size: Size) -> None:
     upgrade(engine)
     with engine.begin() as connection:
         _Filling(connection, size).fill()
-    _settle(engine)
+    settle(engine)
     engine.dispose()
 
 
@@ -166,7 +166,7 @@ class _Filling:
         return at if self._postgres else at.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
-def _settle(engine: Engine) -> None:
+def settle(engine: Engine) -> None:
     """What autovacuum has done after a while. leadsync does no such thing on SQLite."""
     if engine.dialect.name == "postgresql":
         with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:

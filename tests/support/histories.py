@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from models.lead_list import Field, Standing, Value
@@ -84,6 +84,15 @@ def another(remote: str) -> Step:
     return step
 
 
+def one_a_page(remote: str) -> Step:
+    """Its pages hold one list each."""
+
+    def step(world: World) -> None:
+        world.remotes[remote].wire._page = 1
+
+    return step
+
+
 def meets(remote: str, *faults: Fault | None) -> Step:
     """What befalls the next requests there."""
 
@@ -128,8 +137,10 @@ def resumes(remote: str) -> Step:
     return step
 
 
-def push_that_a_page_overtakes(remote: str) -> Step:
-    """The PATCH is on its way; a page is asked for and read; the PATCH lands and answers; then the page arrives."""
+def push_that_a_page_overtakes(remote: str, *, coarse: bool = False) -> Step:
+    """The PATCH is on its way; a page is asked for and read; the PATCH lands and answers; then the page arrives.
+    Where versions are `coarse`, the PATCH leaves the list with the one that it had.
+    """
 
     async def step(world: World) -> None:
         async def patch_first(request: Request, wire: Wire) -> Answer:
@@ -137,7 +148,12 @@ def push_that_a_page_overtakes(remote: str) -> Step:
             world.wait(1)
             pages.append(await wire.exchange(Request(method="GET", path=LISTS)))
             asked.append(world.now)
-            return await wire.exchange(request)
+            before, answer = world.shown(remote), await wire.exchange(request)
+            if not coarse:
+                return answer
+            lists = world.remotes[remote].wire.lists
+            lists["1"] = replace(lists["1"], version=before.version)
+            return await wire.exchange(Request(method="GET", path=request.path))
 
         async def old_page(_request: Request, _wire: Wire) -> Answer:
             return pages[0]

@@ -59,6 +59,7 @@ fields = { members = "both" }
 `NAME` below is the name that you give a remote: letters, digits, hyphens and single underscores, at most 64.
 Variables reach a remote only when its name has neither capital letters nor hyphens.
 One more variable is no setting: `LEADSYNC_REDIS_BIN` names the server that runs as the embedded Redis.
+Where [traces](tracing.md) go is told by OpenTelemetry's own variables, as `OTEL_EXPORTER_OTLP_ENDPOINT`.
 """
 
 

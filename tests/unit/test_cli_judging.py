@@ -18,6 +18,7 @@ from worker.ports import RemoteState
 CALM = BudgetState(used={1.0: (3, 10), 60.0: (30, 600)}, share=1.0, backoff_s=0.0, breaker_s=None)
 BACKED_OFF = BudgetState(used=CALM.used, share=0.5, backoff_s=12.0, breaker_s=None)
 BROKEN = BudgetState(used=CALM.used, share=1.0, backoff_s=12.0, breaker_s=3.0)
+SPENT = BudgetState(used={1.0: (3, 10), 60.0: (600, 600)}, share=1.0, backoff_s=0.0, breaker_s=None)
 PAUSED = RemoteState(paused=True, cause="paused by a person", next_step="leadsync resume crm")
 
 
@@ -43,6 +44,27 @@ def test_what_holds_a_whole_remote_comes_before_a_copy_s_own_reason(
 ) -> None:
     """In flight, then paused (or gone from the settings), breaker, back-off, then what the copy itself waits for."""
     assert waiting is what_holds.waiting("crm", Waiting.BACKOFF, in_flight=in_flight)
+
+
+@pytest.mark.parametrize(
+    ("stored", "waiting"),
+    [
+        (None, Waiting.BUDGET),
+        (Waiting.TURN, Waiting.BUDGET),
+        (Waiting.FIRST_READ, Waiting.BUDGET),
+        (Waiting.BACKOFF, Waiting.BACKOFF),
+        (Waiting.READ_BACK, Waiting.READ_BACK),
+        (Waiting.FIRST_SCAN, Waiting.FIRST_SCAN),
+        (Waiting.REVIEW, Waiting.REVIEW),
+    ],
+)
+def test_when_every_place_is_taken_what_comes_next_waits_for_the_rate_budget(
+    stored: Waiting | None, waiting: Waiting
+) -> None:
+    """Without any 429; nobody is sent to see whether workers run. What has a reason of its own keeps it."""
+    assert not CALM.spent
+    assert SPENT.spent
+    assert waiting is brakes(SPENT).waiting("crm", stored)
 
 
 def test_a_due_copy_without_a_reason_waits_for_its_turn() -> None:

@@ -11,7 +11,7 @@ import pytest
 from models.lead_list import Field
 from worker.engine.rules import Direction, NoMapping, Policy
 from worker.errors import UsageError
-from worker.remotes.registry import KINDS, Registry
+from worker.remotes.registry import KINDS, Registry, _Others
 from worker.settings import RemoteSettings, Settings, SyncSettings
 
 
@@ -152,3 +152,11 @@ def test_an_unknown_remote_is_told() -> None:
             ask("mars")
     with pytest.raises(UsageError, match="known: none"):
         registry().connector("mars")
+
+
+def test_the_others_are_all_names_but_one() -> None:
+    """One set for all remotes: a copy for each would grow with the square of their number."""
+    others = _Others(frozenset({"crm", "one", "two"}), "one")
+
+    assert {"crm", "two"} == set(others)
+    assert (2, False, True) == (len(others), "one" in others, "two" in others)

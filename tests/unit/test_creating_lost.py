@@ -22,7 +22,8 @@ from tests.support.creating import (
     wait_out,
 )
 from tests.support.world import LATE_WRITE_S, answers, applied, lost, run
-from worker.engine.rules import Rules
+from worker.engine.rules import OnGone, Rules
+from worker.errors import Unclear
 from worker.remotes.base import Answer, Request, Wire
 from worker.sync import operate
 
@@ -305,5 +306,47 @@ def test_two_lists_of_one_name_are_created_one_after_the_other() -> None:
         assert (
             world.list_of("crm", "1").copies["lance"].remote_id != world.list_of("crm", "2").copies["lance"].remote_id
         )
+
+    run(scene)
+
+
+def test_a_list_that_is_gone_is_held_while_its_create_elsewhere_may_have_landed() -> None:
+    """It may be there: whether it is to go from there too, a person decides."""
+
+    async def scene() -> None:
+        world = await scanned(creating(on_gone=OnGone.HOLD))
+        for remote in ("lance", "instantly"):
+            world.wires[remote].faults.append(applied)
+        await appears(world)
+        await world.sync()
+        world.remotes["crm"].wire.lists.clear()
+        world.put("crm", "2", name="Rome")
+        world.wait(10)
+        await world.scan("crm")
+        copy = world.list_of().copies["crm"]
+        assert (copy.standing, world.rules.remotes["crm"].on_gone) == (Standing.PARKED, OnGone.HOLD)
+        assert pending(world, "lance").abandoned
+
+    run(scene)
+
+
+def test_what_a_lost_create_could_not_set_is_told_again() -> None:
+    """The new list shows no owner, as if the remote had not taken it: that is nobody's edit, and nobody loses one."""
+
+    async def scene() -> None:
+        world = await scanned()
+
+        async def forgets_owner(request: Request, wire: Wire) -> Answer:
+            await wire.exchange(replace(request, body={**request.body, "owner": None}))
+            raise Unclear("no answer in time")
+
+        world.wires["lance"].faults.append(forgets_owner)
+        await appears(world, owner="u1")
+        await world.sync()
+        await world.scan("lance")
+        world.wait(60)
+        await world.rest()
+        assert world.wanted()["owner"] == "u1"
+        assert world.shown("lance", "new-1").fields[Field.OWNER] == "u1"
 
     run(scene)

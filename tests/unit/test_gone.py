@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -100,6 +101,44 @@ def test_recreate_makes_one_new_list_with_all_that_is_wanted() -> None:
         assert set(world.remotes["lance"].wire.lists) == {"2", new}
         assert (world.shown("lance", new).fields[NAME], world.shown("lance", new).members) == ("A", frozenset({"p1"}))
         assert told(world, ChangeKind.GONE) == told(world, ChangeKind.CREATED) == 1
+
+    run(scene)
+
+
+@pytest.mark.parametrize("on_gone", [OnGone.UNLINK, OnGone.RECREATE])
+def test_late_news_of_a_list_that_is_gone_makes_no_new_list(on_gone: OnGone) -> None:
+    """An event that was under way while it was deleted, or one that is told once more; a later one is believed."""
+
+    async def scene() -> None:
+        world = await both(on_gone)
+        late = world.event("lance", world.put("lance", name="B"))
+        del world.remotes["lance"].wire.lists["1"]
+        await world.scan("lance")
+        lists = set(world.memory.tables.lists)
+        world.log.add(late)
+        await world.intake()
+        assert lists == set(world.memory.tables.lists)
+        world.wait(3600)
+        world.tell("lance", world.put("lance", name="C"))
+        await world.intake()
+        assert len(lists) + 1 == len(world.memory.tables.lists)
+
+    run(scene)
+
+
+def test_a_page_that_was_asked_for_before_a_list_was_gone_does_not_bring_it_back() -> None:
+    """A later scan that shows it does."""
+
+    async def scene() -> None:
+        world = await both(OnGone.UNLINK)
+        lance = world.remotes["lance"].wire
+        kept = lance.lists.pop("1")
+        await world.scan("lance")
+        world.memory.tables.gone["lance", "1"] += timedelta(hours=1)
+        lance.lists["1"] = kept
+        assert (await world.scan("lance")).new == 0
+        world.wait(7200)
+        assert (await world.scan("lance")).new == 1
 
     run(scene)
 

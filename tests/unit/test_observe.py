@@ -334,9 +334,40 @@ def test_our_own_write_is_known_before_its_spelling_is(in_flight: bool) -> None:
 
 
 def test_an_event_after_the_time_is_a_persons_edit() -> None:
-    """Made when the abandoned write could no longer arrive: the same value is an edit like any other."""
-    observed = see(list_of(_unsure("B"), wanted={NAME: "A"}), observation("lance", 121, {NAME: "B"}))
+    """Made when the abandoned write could no longer arrive, whatever clock says so: an edit like any other."""
+    observed = see(list_of(_unsure("B"), wanted={NAME: "A"}), observation("lance", 421, {NAME: "B"}))
     assert "B" == wanted_name(observed)
+
+
+def test_a_remote_whose_clock_is_ahead_tells_of_our_late_write() -> None:
+    """Its stamp lies after the time, and it is our own write all the same: no member, no value comes back by it."""
+    observed = see(list_of(_unsure("B"), wanted={NAME: "A"}), observation("lance", 170, {NAME: "B"}))
+    assert ("B", "A") == (name_in(observed, "lance"), wanted_name(observed))
+    copy = replace(
+        copy_of("lance", {Field.MEMBERS: None}),
+        abandoned={Field.MEMBERS: Abandoned(None, later(120), frozenset({"m8"}))},
+    )
+    seen = observation("lance", 170, members=whole("m8"))
+    assert not see(list_of(copy), seen).lead_list.members["m8"].wanted
+
+
+@pytest.mark.parametrize("evidence", [Evidence.EVENT, Evidence.READ])
+def test_a_write_that_came_back_cut_is_ours(evidence: Evidence) -> None:
+    """Nobody answered it, and what is shown is its beginning: the rest of the name is not lost, it is written again."""
+    seen = observation("lance", 60, {NAME: "Beta t"}, evidence=evidence)
+    observed = see(list_of(_unsure("Beta two"), wanted={NAME: "Beta two"}), seen)
+    copy = observed.lead_list.copies["lance"]
+    assert ("Beta t", "Beta two") == (name_in(observed, "lance"), wanted_name(observed))
+    assert Spelling("Beta two", "Beta t", sure=False) == copy.spelling[NAME]
+    assert [ChangeKind.LATE_WRITE] == kinds(observed)
+
+
+def test_news_that_overtook_the_answer_may_show_our_write_cut() -> None:
+    """The write is in flight: its answer will tell whether this is how it is spelled there."""
+    copy = replace(copy_of("lance", {NAME: "A"}), intent=Intent(Patch({NAME: "Beta two"}), NOON))
+    observed = see(list_of(copy, wanted={NAME: "Beta two"}), observation("lance", 5, {NAME: "Beta t"}))
+    assert "Beta two" == wanted_name(observed)
+    assert not observed.lead_list.copies["lance"].spelling[NAME].sure
 
 
 def test_a_read_that_was_begun_to_settle_a_write_still_knows_it() -> None:

@@ -146,6 +146,18 @@ def test_members_wait_for_an_unsure_write_of_members(differs: bool) -> None:  # 
     assert not planned.patch
 
 
+@pytest.mark.parametrize("landed_is_wanted", [True, False])
+def test_members_that_may_have_come_late_are_looked_for_before_others_are_sent(landed_is_wanted: bool) -> None:  # noqa: FBT001 - a table
+    """To send another one does not undo them: the answer would show them, as if a person had added them."""
+    lead_list = with_members(agreed_list("lance", name="A"), "p1", shown_by=[])
+    members = {**lead_list.members, "p9": Member(wanted=landed_is_wanted)}
+    abandoned = {Field.MEMBERS: Abandoned(None, later(120), frozenset({"p9"}))}
+    floor = {**lead_list.copies["lance"].seen, Field.MEMBERS: Seen(None, at(0))}
+    copy = replace(lead_list.copies["lance"], abandoned=abandoned, seen=floor)
+    stood = restood(replace(lead_list, members=members, copies={"lance": copy}), 121)
+    assert (not landed_is_wanted, not landed_is_wanted) == (stood.look, bool(stood.abandoned))
+
+
 def test_members_of_a_remote_without_members_are_nobodys_difference() -> None:
     """A remote that has no such field never has members to add."""
     rules = remote_rules(directions={Field.MEMBERS: Direction.NONE})

@@ -82,7 +82,9 @@ def test_an_unlikely_spelling_is_believed_the_second_time() -> None:
 
 
 def test_a_spelling_is_also_learned_from_a_read_back() -> None:
-    """The answer was lost; the read shows our value in the remote's spelling: done, not sent again, not parked."""
+    """The answer was lost, and the read shows our value in another spelling, which might be a person's: sent once more,
+    and the answer tells. Not parked, and nothing is taken over.
+    """
 
     async def scene() -> None:
         world = await linked(World(), "crm", "lance")
@@ -90,7 +92,7 @@ def test_a_spelling_is_also_learned_from_a_read_back() -> None:
         await edited(world, name=" B ")
         world.wires["lance"].faults.append(applied)
         await world.rest()
-        assert [{"name": " B "}] == world.patches("lance")
+        assert [{"name": " B "}, {"name": " B "}] == world.patches("lance")
         assert (Standing.IN_SYNC, " B ") == (world.copy("lance").standing, world.wanted()["name"])
 
     run(scene)

@@ -120,6 +120,36 @@ def test_an_emptied_remote_is_held() -> None:
     run(scene)
 
 
+@pytest.mark.parametrize(
+    ("deleted", "edited", "held"),
+    [
+        (11, 0, "11 are no longer shown"),
+        (0, 11, "11 were changed there"),
+        (6, 5, "6 are no longer shown and 5 were changed there"),
+        (5, 5, ""),
+    ],
+)
+def test_what_is_not_shown_and_what_was_changed_count_together(deleted: int, edited: int, held: str) -> None:
+    """The brake is for all that a scan would change; it says how many of each, and ten are never too many."""
+
+    async def scene() -> None:
+        world = World()
+        for number in range(30):
+            world.put("crm", str(number), name=f"list {number}")
+        await world.scan("crm")
+        world.wait(10)
+        for number in range(deleted):
+            del world.remotes["crm"].wire.lists[str(number)]
+        for number in range(deleted, deleted + edited):
+            world.put("crm", str(number), name="edited")
+        certificate = await world.scan("crm")
+        assert (deleted, edited) == (certificate.missing, certificate.drift)
+        ended = (ScanState.HELD, f"of 30 known lists, {held}") if held else (ScanState.COMPLETE, "")
+        assert ended == (certificate.state, certificate.note)
+
+    run(scene)
+
+
 def test_a_failed_page_is_read_again() -> None:
     """A scan goes on where it stood."""
 

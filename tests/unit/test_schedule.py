@@ -120,11 +120,11 @@ def test_a_person_joins_the_scan_under_way(plan: Plan) -> None:
 
 def test_a_held_scan_goes_on_when_a_person_lets_it(plan: Plan) -> None:
     """Even though later scans have ended early since; it keeps in mind why it was held."""
-    scan = plan.save(replace(plan.ended(ScanState.HELD), note="12 of 20 known lists were changed there"))
+    scan = plan.save(replace(plan.ended(ScanState.HELD), note="of 20 known lists, 12 were changed there"))
     plan.ended(ScanState.INCOMPLETE)
     decided = plan.store.run_now(lambda tx: decide(tx, scan.id, release=True))
     assert (decided.state, decided.ended_at) == (ScanState.TAKING, None)
-    assert decided.note == "released by a person: 12 of 20 known lists were changed there"
+    assert decided.note == "released by a person: of 20 known lists, 12 were changed there"
     assert plan.store.run_now(lambda tx: tx.scans.latest("crm")) == decided
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from models.lead_list import Waiting
+from worker.documents.remotes import BudgetDocument
 from worker.documents.scans import HeldScan
 from worker.documents.status import CopyCounts, RemoteDocument, StatusDocument
 from worker.web.pages import words
@@ -47,6 +48,16 @@ def status(copies: CopyCounts, **more: object) -> StatusDocument:
         numbers="unknown",
     )
     return replace(calm, **more)  # type: ignore[arg-type]  # any field
+
+
+def test_the_room_of_all_budgets_is_told_by_the_minute() -> None:
+    """The smaller window of each counts, and what a 429 left of it; those that are not known are left out."""
+    full = BudgetDocument(used={}, limit={"second": 10, "minute": 300}, share=1.0, backoff_s=0.0, breaker_s=None)
+    cut = BudgetDocument(used={}, limit={"second": 2, "minute": 600}, share=0.7, backoff_s=0.0, breaker_s=None)
+    known = {"crm": remote(budget=full), "lance": remote(budget=cut), "instantly": remote()}
+
+    assert 384 == words.most_a_minute(status(counts(), remotes=known))
+    assert words.most_a_minute(status(counts())) is None
 
 
 @pytest.mark.parametrize(

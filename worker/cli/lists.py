@@ -32,6 +32,7 @@ def lists(
     parked: Annotated[bool, typer.Option("--parked", help="Those with a parked copy.")] = False,
     conflict: Annotated[bool, typer.Option("--conflict", help="Those with a copy in conflict.")] = False,
     sort: Annotated[Order, typer.Option(help="standing: the most urgent first; age: the oldest first.")] = "number",
+    down: Annotated[bool, typer.Option("--down", help="The other way round.")] = False,
     limit: Limit = 50,
     after: After = None,
     json: Json = False,
@@ -46,7 +47,8 @@ def lists(
     asked = ((due, Standing.DUE), (parked, Standing.PARKED), (conflict, Standing.CONFLICT))
     standings = [standing for chosen, standing in asked if chosen]
     with at_desk() as desk:
-        page = desk.runtime.run(ask(desk.runtime, desk.views, standings, limit=limit, after=after, sort=Sort(sort)))
+        found = ask(desk.runtime, desk.views, standings, limit=limit, after=after, sort=Sort(sort), down=down)
+        page = desk.runtime.run(found)
     urgent = any(one.standing in (Standing.PARKED, Standing.CONFLICT) or is_braked(one) for one in page.items)
     show(page, _lists_text, json=json, look=urgent)
 

@@ -149,7 +149,8 @@ def _begun(found: ScanDocument) -> None:
 
 def _certificate(found: ScanDocument) -> None:
     line(f"scan {found.id} of {found.remote}: {found.state}{f', {found.note}' if found.note else ''}")
-    for name in ("pages", "lists", "new", "drift", "repaired", "moved", "missing", "gone", "started_at", "ended_at"):
+    counts = ("lists", "new", "drift", "repaired", "moved", "missing", "gone")
+    for name in ("pages", "chain", *counts, "started_at", "ended_at"):
         line(f"    {name.removesuffix('_at'):9}{cell(getattr(found, name))}")
     if found.next_step:
         line(f"    next: {found.next_step}")

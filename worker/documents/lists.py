@@ -76,12 +76,13 @@ async def lists(
     after: str | None,
     which: ListFilter = ANY_LIST,
     sort: Sort = Sort.NUMBER,
+    down: bool = False,
 ) -> PageDocument[ListLine]:
-    """Lead lists; with `standings`, those with a copy that stands so."""
+    """Lead lists in an order, or `down` it; with `standings`, those with a copy that stands so."""
     start = _place(after, sort)
     budgets = await ask_budgets(runtime)
     listed, states = await asyncio.to_thread(
-        views.look, lambda view: (view.lists(standings, limit, start, which, sort), view.remote_states())
+        views.look, lambda view: (view.lists(standings, limit, start, which, sort, down=down), view.remote_states())
     )
     brakes = Brakes(frozenset(runtime.settings.remotes), states, budgets)
     return as_page(listed, limit, lambda one: _line(one, brakes), lambda one: _cursor(one.place))

@@ -1,6 +1,6 @@
 """What takes long to count, remembered for ten times as long as it took: however many pages are open and ask.
 
-So a small database is always counted anew, and a large one costs a web process a tenth of its time at most.
+A small database is always counted anew, and a large one costs a web process a tenth of its time at most.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from worker.store.views import View, Views
 T = TypeVar("T")
 
 _TIMES: Final = 10
+#: What is counted sooner is always counted anew.
+_WORTH_S: Final = 0.01
 
 
 class Remembered(Generic[T]):
@@ -30,5 +32,6 @@ class Remembered(Generic[T]):
             if self._last is None or fresh or self._clock() >= self._last[1]:
                 begun = self._clock()
                 found = await asyncio.to_thread(views.look, self._question)
-                self._last = found, begun + _TIMES * (self._clock() - begun)
+                took_s = self._clock() - begun
+                self._last = found, begun + (_TIMES * took_s if took_s >= _WORTH_S else 0.0)
             return self._last[0]

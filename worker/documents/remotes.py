@@ -19,6 +19,9 @@ UNKNOWN: Final[Unknown] = "unknown"
 
 _WINDOW = {1.0: "second", 60.0: "minute"}
 
+#: What is called as soon as there is a place in the rate budget.
+_NEXT: Final = (Waiting.TURN, Waiting.FIRST_READ)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetDocument:
@@ -63,9 +66,10 @@ class Brakes:
             return Waiting.PAUSED
         if budget is not None and budget.breaker_s:  # at 0 a probe may go: the copy waits for something of its own
             return Waiting.BREAKER
-        if budget is not None and budget.backoff_s > 0:
+        own = stored or Waiting.TURN
+        if budget is not None and (budget.backoff_s > 0 or (budget.spent and own in _NEXT)):
             return Waiting.BUDGET
-        return stored or Waiting.TURN
+        return own
 
 
 async def ask_budgets(runtime: Runtime) -> dict[str, BudgetState | None]:

@@ -23,6 +23,8 @@ class ScanDocument:
     started_at: datetime
     ended_at: datetime | None
     pages: int
+    #: Digest of their cursors, in order.
+    chain: str
     lists: int
     #: Lists that nobody knew.
     new: int
@@ -69,6 +71,7 @@ def scan_document(scan: Scan) -> ScanDocument:
         started_at=scan.started_at,
         ended_at=scan.ended_at,
         pages=scan.pages,
+        chain=scan.chain,
         lists=scan.lists,
         new=scan.new,
         drift=scan.drift,

@@ -18,8 +18,9 @@ from worker.engine import members
 from worker.engine.plan import plan
 from worker.engine.rules import RemoteRules
 from worker.ports import RemoteKey, Tx
+from worker.store.ledger_views import Past
 from worker.store.member_views import Excluded
-from worker.store.views import MemberCounts, Past, View, Views
+from worker.store.views import MemberCounts, View, Views
 from worker.sync.operate import not_known
 from worker.wiring import Runtime
 
@@ -155,7 +156,7 @@ async def show(runtime: Runtime, views: Views, key: RemoteKey, *, history: int) 
         lambda view: (
             view.remote_states(),
             _counted(view, lead_list.id, remotes),
-            view.history(lead_list.id, history),
+            view.ledger.history(lead_list.id, history),
         ),
     )
     brakes = Brakes(frozenset(runtime.settings.remotes), states, budgets)

@@ -42,6 +42,11 @@ def under_way(copy: Copy) -> bool:
     return copy.pending and (copy.intent is not None or bool(copy.abandoned))
 
 
+def is_only_meant(copy: Copy) -> bool:
+    """It is to be created, and surely was not yet."""
+    return copy.pending and not under_way(copy)
+
+
 def without_pending(lead_list: LeadList, remote: str) -> LeadList:
     """Make room for a list that turned out to exist there. Not while a create is in flight: that makes another one."""
     copy = lead_list.copies.get(remote)
@@ -74,7 +79,7 @@ def without(lead_list: LeadList, remote: str) -> LeadList:
         for name, member in lead_list.members.items()
     }
     copies = {on: other for on, other in lead_list.copies.items() if on != remote}
-    if all(map(_can_go, copies.values())):
+    if all(map(is_only_meant, copies.values())):
         copies = {}
     return replace(lead_list, copies=copies, members=members)
 

@@ -20,7 +20,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Member, Seen, Stamp, Tally, Value, Wanted
+from models.lead_list import (
+    SCALARS,
+    Abandoned,
+    Copy,
+    Field,
+    LeadList,
+    Member,
+    Seen,
+    Spelling,
+    Stamp,
+    Tally,
+    Value,
+    Wanted,
+)
 from models.ledger import Change, ChangeKind
 from models.observation import Evidence, MembersSeen, Observation
 from models.patch import Patch
@@ -28,7 +41,7 @@ from models.values import replace
 from worker.engine import conflict, members, tally
 from worker.engine.conflict import Winner
 from worker.engine.members import Braked
-from worker.engine.rules import NoMapping, RemoteRules, Rules
+from worker.engine.rules import CLOCK_SKEW, NoMapping, RemoteRules, Rules
 
 V = TypeVar("V")
 
@@ -131,6 +144,13 @@ def bare(text: str) -> str:
     return "".join(text.split()).casefold()
 
 
+def is_cut(value: Value, shown: Value) -> bool:
+    """Whether `shown` is the beginning of `value`, whatever their case and spacing: as a remote might cut it."""
+    if not isinstance(value, str) or not isinstance(shown, str):
+        return False
+    return bool(bare(shown)) and bare(value).startswith(bare(shown))
+
+
 @dataclass(frozen=True, slots=True)
 class _Step:
     """What one field of one observation did."""
@@ -183,11 +203,13 @@ def _observe_scalar(copy: Copy, name: Field, wanted: Wanted | None, seen: Observ
         appeared = before is None or before.value != value
         return _Step(_agreed(copy, name, wanted, seen, appeared=appeared))
     # What was shown before proves nothing: our own second try may have brought it, and the first may still land.
-    if verdict is Verdict.PENDING or _is_in_flight(copy, name, value, rules.remotes[copy.remote]):
+    if verdict is Verdict.PENDING:
         return _Step(copy)
+    if copy.intent is not None and _is_in_flight(copy, name, value, rules.remotes[copy.remote]):
+        return _Step(_spelled(copy, name, copy.intent.patch.fields[name], value))
     if _is_late_write(copy, name, value, rules.remotes[copy.remote], seen):
         late = _change(ChangeKind.LATE_WRITE, name, before and before.value, value, seen)
-        return _Step(_one_landed(copy, name), (late,))
+        return _Step(_one_landed(_spelled(copy, name, copy.abandoned[name].value, value), name), (late,))
     if not direction.takes:
         return _Step(copy)
     return _weigh(verdict, copy, name, wanted, seen, rules)
@@ -296,9 +318,25 @@ def _is_in_flight(copy: Copy, name: Field, value: Value, rules: RemoteRules) -> 
 def _shows(copy: Copy, name: Field, written: Value, value: Value, rules: RemoteRules) -> bool:
     """Whether `value` is what we wrote. How it is spelled there may not be known before the answer is in."""
     try:
-        return value == as_shown(copy, name, written, rules) or alike(written, value)
+        return value == as_shown(copy, name, written, rules) or _may_be(written, value)
     except NoMapping:
-        return alike(written, value)
+        return _may_be(written, value)
+
+
+def _may_be(written: Value, value: Value) -> bool:
+    return alike(written, value) or is_cut(written, value)
+
+
+def _spelled(copy: Copy, name: Field, written: Value, shown: Value) -> Copy:
+    """Shown so it may be our write, cut, or a person's edit: noted, and written once more. An answer that shows the
+    same is the proof.
+    """
+    if alike(written, shown) or not is_cut(written, shown):
+        return copy
+    known = copy.spelling.get(name)
+    if known is not None and known.wanted == written:
+        return copy
+    return replace(copy, spelling={**copy.spelling, name: Spelling(written, shown, sure=False)})
 
 
 def _members_ours(copy: Copy, seen: Observation, *, replaces: bool) -> members.Ours:
@@ -311,11 +349,11 @@ def _members_ours(copy: Copy, seen: Observation, *, replaces: bool) -> members.O
 
 
 def _arriving(copy: Copy, name: Field, seen: Observation) -> Abandoned | None:
-    """The write we gave up that this may show. News that was made after its time is about something else; a look
-    counts even then: it is the one that settles what became of the write.
+    """The write we gave up that this may show. News that was made after its time is about something else, unless
+    only the remote's clock says so; a look counts even then: it is the one that settles what became of the write.
     """
     abandoned = copy.abandoned.get(name)
-    if abandoned is None or (seen.evidence is Evidence.EVENT and seen.stamp.time > abandoned.until):
+    if abandoned is None or (seen.evidence is Evidence.EVENT and seen.stamp.time > abandoned.until + CLOCK_SKEW):
         return None
     return abandoned
 

@@ -289,16 +289,25 @@ def _is_another(lead_list: LeadList, copy: Copy, patch: Patch) -> bool:
 
 def _without_expired(lead_list: LeadList, copy: Copy, looked: CopyPlan, now: datetime) -> Copy:
     """Without the writes that can no longer arrive. Where nothing else is going to be written over one of them,
-    a last look must tell whether it did arrive; `settle` forgets it then.
+    a last look must tell whether it did arrive; `settle` forgets it then. Members are not written over each other.
     """
     over = {field: one for field, one in copy.abandoned.items() if one.until <= now}
     if not over or copy.look or copy.intent is not None:
         return copy  # a look that comes first must still know them
-    settled = {f for f, one in over.items() if looked.reasons[f] is Reason.DIFFERS or _is_wanted(lead_list, f, one)}
+    settled = {f for f, one in over.items() if _is_wanted(lead_list, f, one) or _is_written_over(looked, f)}
     kept = {field: one for field, one in copy.abandoned.items() if field not in settled}
     return replace(copy, abandoned=kept, look=len(settled) < len(over))
 
 
+def _is_written_over(looked: CopyPlan, field: Field) -> bool:
+    return field is not Field.MEMBERS and looked.reasons[field] is Reason.DIFFERS
+
+
 def _is_wanted(lead_list: LeadList, field: Field, abandoned: Abandoned) -> bool:
+    if field is Field.MEMBERS:
+        known = lead_list.members
+        return all(
+            key in known and known[key].wanted is (key in abandoned.add) for key in abandoned.add | abandoned.remove
+        )
     wanted = lead_list.wanted.get(field)
-    return field is not Field.MEMBERS and wanted is not None and wanted.value == abandoned.value
+    return wanted is not None and wanted.value == abandoned.value

@@ -5,12 +5,16 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from models.lead_list import Field, Value
 from models.person import Naming
 
 #: Up to so many lists or members may go or change at once, whatever share they are.
 FEW = 10
+
+#: A remote's clock may be ahead of ours by this much, and is believed all the same.
+CLOCK_SKEW = timedelta(minutes=5)
 
 
 class Direction(enum.StrEnum):

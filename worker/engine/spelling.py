@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from models.lead_list import Copy, Field, Spelling, Value
 from models.observation import Observation
 from models.patch import Patch
-from worker.engine.observe import alike, as_shown, bare
+from worker.engine.observe import alike, as_shown, is_cut
 from worker.engine.rules import NoMapping, RemoteRules
 
 
@@ -43,7 +43,7 @@ def learn(copy: Copy, patch: Patch, answer: Observation, rules: RemoteRules) -> 
         if learned := _learned(copy, field, value, shown):
             spelling[field] = learned
         elif not _kept(copy, field, answer):
-            spelling[field] = Spelling(value, shown, sure=_is_cut(value, shown))
+            spelling[field] = Spelling(value, shown, sure=is_cut(value, shown))
     return spelling
 
 
@@ -53,8 +53,9 @@ def learn_from_read(copy: Copy, read: Observation) -> Mapping[Field, Spelling]:
     for field, write in copy.abandoned.items():
         if field in read.fields and not _kept(copy, field, read):
             shown = read.fields[field]
-            if _is_cut(write.value, shown):  # as alike text is too
-                spelling[field] = Spelling(write.value, shown, sure=alike(write.value, shown))
+            # As alike text is too. It may be a person's all the same: it is written once more, and the answer tells.
+            if is_cut(write.value, shown) and shown != write.value:
+                spelling[field] = Spelling(write.value, shown, sure=False)
     return spelling
 
 
@@ -66,12 +67,6 @@ def _learned(copy: Copy, field: Field, value: Value, shown: Value) -> Spelling |
 
 def _kept(copy: Copy, field: Field, answer: Observation) -> bool:
     return field in copy.seen and copy.seen[field].value == answer.fields[field]
-
-
-def _is_cut(value: Value, shown: Value) -> bool:
-    if not isinstance(value, str) or not isinstance(shown, str):
-        return False
-    return bool(bare(shown)) and bare(value).startswith(bare(shown))
 
 
 def _spelled(copy: Copy, field: Field, value: Value, rules: RemoteRules) -> Value:

@@ -81,6 +81,11 @@ class BudgetState:
     #: Seconds until the breaker lets the next probe out; None while it is closed.
     breaker_s: float | None
 
+    @property
+    def spent(self) -> bool:
+        """Every place in some window is taken."""
+        return any(taken >= there for taken, there in self.used.values())
+
 
 class Budget(Protocol):
     """All calls may raise `RedisAway`: a budget that cannot be asked grants nothing (fails closed)."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Protocol, Self
 
+from worker import tracing
 from worker.errors import BadAnswer, LeadsyncError, RateLimited, RemoteDown, Unclear
 from worker.limits.base import Ending, Grant, Lane, Report, Wait
 from worker.remotes.base import Answer, Late, Request, Wire
@@ -84,7 +85,9 @@ class Line:
         begun = self._asked_at = self._now()
         ending, wish = Ending.UNKNOWN, None
         try:
-            answer = self.last = await self._wire.exchange(request)
+            with tracing.tracer().request(request.method) as span:
+                answer = self.last = await self._wire.exchange(request)
+                span.note(status=answer.status)
             ending = ending_of(answer)
             wish = None if ending is Ending.ANSWERED else retry_after_s(answer)
         except RemoteDown:

@@ -7,11 +7,15 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 from worker.simulation.history import quiet_logs
 from worker.simulation.script import draw
 from worker.simulation.setting import Setting
 from worker.simulation.tally import Tally, Verdict, verdict
+
+T = TypeVar("T")
+U = TypeVar("U")
 
 #: Histories that one process plays before it answers.
 _CHUNK = 20
@@ -27,22 +31,23 @@ def play_batch(
 ) -> Tally:
     """All these seeds."""
     tally = Tally()
-    for verdicts in _played(partial(_play, setting, steps), seeds, jobs):
+    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
+    for verdicts in spread(partial(_play, setting, steps), chunks, jobs):
         tally.add(verdicts)
         progress(tally)
     return tally
 
 
-def _played(play: Callable[[Sequence[int]], list[Verdict]], seeds: Sequence[int], jobs: int) -> Iterator[list[Verdict]]:
-    chunks = [seeds[start : start + _CHUNK] for start in range(0, len(seeds), _CHUNK)]
-    if jobs <= 1 or len(chunks) <= 1:
+def spread(work: Callable[[T], U], pieces: Sequence[T], jobs: int) -> Iterator[U]:
+    """What `work` makes of each piece, in their order, over so many processes."""
+    if jobs <= 1 or len(pieces) <= 1:
         set_up()
-        yield from map(play, chunks)
+        yield from map(work, pieces)
         return
     # Spawned, not forked: whoever calls this may have threads.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(chunks)), mp_context=context, initializer=set_up) as pool:
-        yield from pool.map(play, chunks)
+    with ProcessPoolExecutor(min(jobs, len(pieces)), mp_context=context, initializer=set_up) as pool:
+        yield from pool.map(work, pieces)
 
 
 def _play(setting: Setting, steps: int | None, seeds: Sequence[int]) -> list[Verdict]:

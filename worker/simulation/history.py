@@ -122,6 +122,7 @@ class History:
         self.killed += 1
         self.counts[f"killed {who.split(maxsplit=1)[0]}"] += 1
         self.tell(who, f"is killed {what}", f"call {call}")
+        self.witness.overlooks()
 
     # -- how it goes
 
@@ -171,7 +172,7 @@ class History:
             if self.workers.has_entries():
                 await self.workers.intake()
         self.unheard = list(self._unheard())
-        await asyncio.sleep(self.script.setting.late_write_s + 3 * self.script.setting.timeout_s)
+        await self.loop.after(self.script.setting.late_write_s + 3 * self.script.setting.timeout_s)
         for name in self.remotes:
             self.workers.resume(name)
         await self.workers.retry()
@@ -231,7 +232,7 @@ class History:
                 if not (mended := await self._upkeep()):
                     return
                 self.counts["mended by upkeep"] += mended
-            await asyncio.sleep(5.0)
+            await self.loop.after(5.0)
         raise NoRest(f"it never comes to rest: {self._left()}")
 
     async def _scan_to_its_end(self, remote: str) -> Scan:
@@ -244,7 +245,7 @@ class History:
                 self.workers.decide_held(refuse=False)
             elif one.state not in UNDER_WAY:
                 return one
-            await asyncio.sleep(1.0)
+            await self.loop.after(1.0)
         raise NoRest(f"a scan of {remote} goes on and on")
 
     async def _push_to_the_end(self) -> None:
@@ -258,12 +259,12 @@ class History:
                 # What is to be created may wait for a scan.
                 waiting = [copy for copy in self.workers.waiting() if not copy.pending]
                 if self.workers.has_entries():  # somebody died with them
-                    await asyncio.sleep(5.0)
+                    await self.loop.after(5.0)
                     continue
                 if not waiting:
                     return
                 moment = min(copy.lease_until or copy.due_at or self.loop.now() for copy in waiting)
-                await asyncio.sleep(max(1.0, (moment - self.loop.now()).total_seconds()))
+                await self.loop.after(max(1.0, (moment - self.loop.now()).total_seconds()))
         raise NoRest(f"pushing goes on and on: {self.workers.waiting()}")
 
     async def _upkeep(self) -> int:
@@ -272,12 +273,7 @@ class History:
     def _left(self) -> list[object]:
         """What is still to be done by somebody."""
         held = [one for one in self.store.tables.scans.values() if one.state is ScanState.HELD]
-        waiting = self.workers.waiting()
-        if len(waiting) > 1 and all(copy.pending for copy in waiting):
-            # A known limit: creates of two remotes may wait for each other. They are told, and not waited for.
-            self.counts["creates that wait for each other"] += 1
-            waiting = []
-        return [*waiting, *held, *self.post.log.pending]
+        return [*self.workers.waiting(), *held, *self.post.log.pending]
 
     # -- what its script draws
 

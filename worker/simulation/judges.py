@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from models.lead_list import GONE, SCALARS, Copy, Field, LeadList, Standing, Value
-from models.ledger import ChangeKind
+from models.ledger import Change, ChangeKind
 from models.scan import ScanState
 from worker.engine.rules import Direction, OnGone, Policy
-from worker.simulation import known
 from worker.simulation.faults import Fault
 from worker.simulation.history import History
 from worker.simulation.remote import SimulatedRemote, Written, contradict
@@ -35,9 +35,7 @@ def all_are_equal(one: History) -> Iterator[str]:
             if not _all_deleted(one, number):
                 yield f"list {number} is not known any more"
             continue
-        for difference in one.witness.differences(number, whole):
-            if known.revived(one, number) or known.created_twice(one):
-                continue
+        for difference in one.witness.differences(number, whole) if number not in one.witness.mistaken else ():
             yield f"list {number}: {difference}"
 
 
@@ -45,11 +43,9 @@ def no_edit_is_lost(one: History) -> Iterator[str]:
     """What only one side touched since the list was quiet is what it set there; else it is what one of them set."""
     for (number, what), edits in one.witness.touched.items():
         whole = one.witness.lead_list(number)
-        if (number, what) in one.witness.excused or whole is None or _was_deleted(one, number, edits):
+        if number in one.witness.mistaken or (number, what) in one.witness.excused:
             continue
-        if known.created_twice(one) or known.refused_there(one, number, edits):
-            continue
-        if what is Field.NAME and known.came_back_cut(one, whole.wanted[what].value, edits):
+        if whole is None or _was_deleted(one, number, edits):
             continue
         if isinstance(what, Field):
             now = whole.wanted[what].value
@@ -63,17 +59,17 @@ def lists_are_there_once(one: History) -> Iterator[str]:
     """Nothing is created twice, nothing is left out where lists are created, and one list is one list everywhere."""
     tables = one.store.tables
     for number in one.people.numbers:
+        if number in one.witness.mistaken:
+            continue
         linked = set()
         for name, remote in one.remotes.items():
             there = remote.of(number)
-            if known.revived(one, number) or known.created_twice(one):
-                continue
             if len(there) > 1:
                 yield f"list {number} is there {len(there)} times on {name}"
             linked |= {tables.links.get((name, shown.remote_id)) for shown in there}
             if not there and _is_missed(one, number, remote):
                 yield f"list {number} was not created on {name}"
-        if len(linked) > 1 and not one.counts[Fault.DELETES] and not known.created_twice(one):
+        if len(linked) > 1 and not one.counts[Fault.DELETES]:
             yield f"the copies of list {number} belong to different lists: {sorted(map(str, linked))}"
 
 
@@ -99,7 +95,10 @@ def gone_is_gone(one: History) -> Iterator[str]:
     for name, remote in one.remotes.items():
         for remote_id in sorted(remote.deleted):
             held = one.rules.remotes[name].on_gone is OnGone.HOLD and f"{name}:{remote_id}" in said
-            if held and f"{name}:{remote_id}" not in known_there and not _all_deleted(one, remote.born[remote_id]):
+            number = remote.born[remote_id]
+            if number in one.witness.mistaken or _all_deleted(one, number):
+                continue
+            if held and f"{name}:{remote_id}" not in known_there:
                 yield f"{name}:{remote_id} was let go, but is to be held"
     for change in told:
         if change.kind is ChangeKind.UNLINKED:
@@ -112,18 +111,22 @@ def standings(one: History) -> Iterator[str]:
         for copy in whole.copies.values():
             remote = one.remotes[copy.remote]
             name, expected = f"{copy.remote}:{copy.remote_id}", _standings(one, whole, copy, remote)
-            if known.revived(one, _number(one, whole)) or known.created_twice(one):
-                continue
             if copy.standing not in expected:
                 yield f"{name} stands at {copy.standing} ({copy.parked and copy.parked.cause})"
             deleted = copy.remote_id in remote.deleted
             if copy.standing is not Standing.PARKED and (
-                copy.look or copy.intent or copy.absent or one.witness.unsettled(whole, copy)
+                copy.look or copy.intent or copy.absent or _may_be_undone(one, whole, copy)
             ):
                 left = f"look {copy.look}, intent {copy.intent}, abandoned {copy.abandoned}, absent {copy.absent}"
                 yield f"{name} has not come to rest: {left}"
             if deleted and copy.absent != GONE:
                 yield f"{name} is deleted, but {sorted(copy.absent)} is all that is known of it"
+
+
+def _may_be_undone(one: History, whole: LeadList, copy: Copy) -> bool:
+    """A write of something else may still land there. One of what is wanted may too, and changes nothing."""
+    fields = one.witness.unsettled(whole, copy)
+    return any(field is Field.MEMBERS or copy.abandoned[field].value != whole.wanted[field].value for field in fields)
 
 
 def no_idle_writes(one: History) -> Iterator[str]:
@@ -188,6 +191,28 @@ def no_write_meets_another(one: History) -> Iterator[str]:
                     )
 
 
+def old_looks_do_not_count(one: History) -> Iterator[str]:
+    """What a page showed before our own write was done is not taken for an edit after it (design rule 4)."""
+    tables, begin = one.store.tables, one.loop.now() - timedelta(seconds=one.loop.time())
+    for (list_id, change), noted_at in zip(tables.changes, tables.noted_at, strict=True):
+        whole, name = tables.lists.get(list_id), change.origin
+        if change.kind is not ChangeKind.WANTED or change.field not in SCALARS or not change.cause.startswith("scan"):
+            continue
+        if whole is None or name not in whole.copies or one.rules.remotes[name].versioned:
+            continue
+        number = one.remotes[name].born.get(whole.copies[name].remote_id, "")
+        asked, noted = ((moment - begin).total_seconds() for moment in (change.stamp.time, noted_at))
+        for flight in one.remotes[name].flights:
+            if flight.list_id != number or flight.body.get(change.field, change.new) == change.new:
+                continue
+            landed, answered = flight.landed, flight.answered
+            if landed is None or answered is None or not asked <= landed <= answered <= noted:
+                continue
+            if not _came_back(one, name, number, change, landed, noted):
+                taken = f"{change.field} = {change.new!r}, asked for at {asked:.2f}, was taken in at {noted:.2f}"
+                yield f"{name}:{number}: {taken}, after our own write of {landed:.2f}"
+
+
 def writes_are_explained(one: History) -> Iterator[str]:
     """Every value that was sent was wanted at some time, as the ledger says, and the attempt is in the ledger."""
     tables = one.store.tables
@@ -209,7 +234,7 @@ def brakes_held(one: History) -> Iterator[str]:
     for scan in one.store.tables.scans.values():
         if scan.state is not ScanState.COMPLETE or scan.id in one.workers.released:
             continue
-        moved = max(scan.drift, scan.missing)
+        moved = scan.drift + scan.missing
         if (moved > 10 and moved > one.rules.brake * lists) or (not scan.lists and scan.missing):
             yield f"scan {scan.id} of {scan.remote} took in too much: {scan}"
 
@@ -281,6 +306,7 @@ JUDGES: tuple[Callable[[History], Iterator[str]], ...] = (
     rules_are_kept,
     nothing_echoes,
     no_write_meets_another,
+    old_looks_do_not_count,
     writes_are_explained,
     brakes_held,
     limits_held,
@@ -299,6 +325,18 @@ def _is_shown_so(one: History, what: Field | str, now: Value, edits: dict[str, V
     return any(
         one.remotes[name].habits.shows(what, now) == value for name, value in edits.items() if name in one.remotes
     )
+
+
+def _came_back(one: History, name: str, number: str, change: Change, landed: float, noted: float) -> bool:
+    """A person set this value once more, or an older write of ours landed late."""
+    assert change.field is not None  # noqa: S101 - the caller asked; mypy cannot know
+    edits = one.witness.edits.get((name, number, change.field), ())
+    late = [
+        (flight.landed, change.new)
+        for flight in one.remotes[name].flights
+        if flight.list_id == number and flight.landed is not None and flight.body.get(change.field) == change.new
+    ]
+    return any(landed <= at <= noted and value == change.new for at, value in (*edits, *late))
 
 
 def _was_deleted(one: History, number: str, edits: dict[str, Value]) -> bool:

@@ -15,6 +15,7 @@ from worker.limits.base import Ending, Grant, Lane, Report
 from worker.ports import Entry, EntryId, Stream
 from worker.remotes.base import Answer, Request, Wire
 from worker.remotes.line import Tickets
+from worker.simulation.clock import VirtualLoop
 from worker.simulation.faults import Fault
 from worker.simulation.script import Script, Streams
 from worker.store.memory import MemoryStore, MemoryTx
@@ -26,6 +27,10 @@ _Coming = Coroutine[Any, Any, T]
 _KILLED, _PAUSED, _AWAY = 0.012, 0.004, 0.02
 #: A little longer than a lease.
 PAUSE_S = (5.0, 55.0)
+#: Workers that such an entry kills when they try it alone; then it must have been put aside.
+_DEATHS = 2
+#: What may befall a life between two calls.
+_ENDS = frozenset({Fault.KILLED, Fault.PAUSED})
 #: What marks an entry that kills whoever takes it in.
 DEADLY = b'"deadly'
 
@@ -39,6 +44,7 @@ class Fate(Protocol):
 
     script: Script
     streams: Streams
+    loop: VirtualLoop
     #: Faults befall only while this is on.
     war: bool
 
@@ -63,9 +69,11 @@ class Life:
     """One worker process."""
 
     def __init__(self, who: str, fate: Fate) -> None:
-        self.who = who
-        self._fate = fate
+        self.who, self.loop = who, fate.loop
+        self._fate, self._faults, self._kill_at = fate, fate.script.faults, fate.script.kill_at
         self._chance = fate.streams[f"life {who}"]
+        #: Most lives of most histories cannot be cut short at all.
+        self._endangered = fate.script.kill_at is not None or not _ENDS.isdisjoint(self._faults)
         self._dead = self._paused = False
         #: It took something in that will kill it.
         self.doomed = False
@@ -74,17 +82,21 @@ class Life:
         """A call is about to be made; answers with its number."""
         self.go_on()
         call = self._fate.next_call()
-        if self._strikes(call, after=False) or self.doomed:
-            self._die(call, f"before {what}")
-        await self._perhaps_pause()
+        if self._endangered or self.doomed:
+            if self._strikes(call, after=False) or self.doomed:
+                self._die(call, f"before {what}")
+            if self._pauses():
+                await self._pause()
         return call
 
     async def after(self, call: int, what: str) -> None:
         """The call has had its effect."""
         self.go_on()
-        if self._strikes(call, after=True):
-            self._die(call, f"after {what}")
-        await self._perhaps_pause()
+        if self._endangered:
+            if self._strikes(call, after=True):
+                self._die(call, f"after {what}")
+            if self._pauses():
+                await self._pause()
 
     def go_on(self) -> None:
         """Raises `Killed` when it is dead."""
@@ -98,14 +110,14 @@ class Life:
 
     def meets(self, fault: Fault, share: float = _AWAY) -> bool:
         """Whether this call meets that fault."""
-        if not self._fate.war or fault not in self._fate.script.faults or self._chance.random() >= share:
+        if fault not in self._faults or not self._fate.war or self._chance.random() >= share:
             return False
         self._fate.met(fault)
         return True
 
     def _strikes(self, call: int, *, after: bool) -> bool:
-        if self._fate.script.kill_at is not None:
-            return self._fate.script.kill_at == (call, after)
+        if self._kill_at is not None:
+            return self._kill_at == (call, after)
         return self.meets(Fault.KILLED, _KILLED)
 
     def _die(self, call: int, what: str) -> None:
@@ -113,12 +125,14 @@ class Life:
         self._fate.died(self.who, call, what)
         raise Killed
 
-    async def _perhaps_pause(self) -> None:
+    def _pauses(self) -> bool:
         """Once, or pauses would add up to more than a write may take to arrive."""
-        if not self._paused and self.meets(Fault.PAUSED, _PAUSED):
-            self._paused = True
-            await asyncio.sleep(self._chance.uniform(*PAUSE_S))
-            self.go_on()
+        return not self._paused and self.meets(Fault.PAUSED, _PAUSED)
+
+    async def _pause(self) -> None:
+        self._paused = True
+        await self.loop.after(self._chance.uniform(*PAUSE_S))
+        self.go_on()
 
 
 class LivingStore:
@@ -131,7 +145,7 @@ class LivingStore:
         """See `Store.run`. Each transaction takes a moment in which others go on."""
         life = self._life
         call = await life.before("a transaction")
-        await asyncio.sleep(self._chance.random() * 0.06)
+        await life.loop.after(self._chance.random() * 0.06)
         life.go_on()
         if life.meets(Fault.STORE_AWAY):
             raise Transient("the database is away")
@@ -198,23 +212,31 @@ class LivingStream:
 
     async def read(self, count: int) -> list[Entry]:
         """See `Stream.read`."""
-        return await self._taken(lambda: self._stream.read(count))
+        entries = await self._called(lambda: self._stream.read(count), "reading the stream")
+        self._life.doomed |= any(DEADLY in (one.event or b"") for one in entries)
+        return entries
 
     async def unfinished(self, count: int) -> list[Entry]:
         """See `Stream.unfinished`."""
-        return await self._taken(lambda: self._stream.unfinished(count))
+        return await self._called(lambda: self._stream.unfinished(count), "reading the stream")
 
     async def take_over(self, count: int, idle_s: float) -> list[Entry]:
         """See `Stream.take_over`."""
-        return await self._taken(lambda: self._stream.take_over(count, idle_s))
+        return await self._called(lambda: self._stream.take_over(count, idle_s), "reading the stream")
 
     async def ack(self, ids: Sequence[EntryId]) -> None:
         """See `Stream.ack`."""
         await self._called(lambda: self._stream.ack(ids), "an acknowledgement")
 
-    async def forgive(self, entries: Sequence[Entry]) -> None:
-        """See `Stream.forgive`."""
-        await self._called(lambda: self._stream.forgive(entries), "forgiving")
+    async def alone(self, entry: Entry) -> int:
+        """See `Stream.alone`."""
+        died = await self._called(lambda: self._stream.alone(entry), "noting a try")
+        self._life.doomed |= died < _DEATHS and DEADLY in (entry.event or b"")
+        return died
+
+    async def came_back(self, entry: Entry) -> None:
+        """See `Stream.came_back`."""
+        await self._called(lambda: self._stream.came_back(entry), "coming back")
 
     async def trim(self) -> int:
         """See `Stream.trim`."""
@@ -223,11 +245,6 @@ class LivingStream:
     async def forget_consumers(self, idle_s: float) -> int:
         """See `Stream.forget_consumers`."""
         return await self._called(lambda: self._stream.forget_consumers(idle_s), "forgetting consumers")
-
-    async def _taken(self, read: Callable[[], _Coming[list[Entry]]]) -> list[Entry]:
-        entries = await self._called(read, "reading the stream")
-        self._life.doomed |= any(DEADLY in (one.event or b"") and one.deliveries < 3 for one in entries)
-        return entries
 
     async def _called(self, work: Callable[[], _Coming[T]], what: str) -> T:
         call = await self._life.before(what)

@@ -141,6 +141,7 @@ class People:
             self._tell("person", f"deletes {remote.name}:{number} ({shown.remote_id})")
             self._fate.met(Fault.DELETES)
             self.edits += 1
+            self._witness.loses(remote.name, number)
             remote.delete(shown.remote_id)
             self._post.announce_deleted(remote, shown.remote_id)
 

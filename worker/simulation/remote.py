@@ -88,6 +88,10 @@ class Flight:
     body: Mapping[str, Any]
     left: float
     landed: float | None = None
+    #: When its good answer was back.
+    answered: float | None = None
+    #: Parts of it that were so already: seen there, they count as its doing, and nobody can tell.
+    so_already: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +178,10 @@ class SimulatedRemote(MemoryWire):
 
     def leaves(self, request: Request) -> Flight:
         """A write of ours is on its way."""
-        flight = Flight(list_id=self.number(request), body=request.body, left=self._loop.time())
+        number = self.number(request)
+        there = [shown.fields for shown in self.of(number)]
+        so = frozenset(f for f in SCALARS if f in request.body and any(one.get(f) == request.body[f] for one in there))
+        flight = Flight(list_id=number, body=request.body, left=self._loop.time(), so_already=so)
         self.flights.append(flight)
         return flight
 
@@ -262,7 +269,8 @@ def at_once(work: Any) -> Answer:
 
 def contradict(one: Flight, other: Flight) -> bool:
     """Whether the two would write different things to one place."""
-    if any(one.body[f] != other.body[f] for f in SCALARS if f in one.body and f in other.body):
+    scalars = [field for field in SCALARS if field in one.body and field in other.body and field not in one.so_already]
+    if any(one.body[field] != other.body[field] for field in scalars):
         return True
     for some, others in ((one, other), (other, one)):
         if set(some.body.get("members_added", ())) & set(others.body.get("members_removed", ())):

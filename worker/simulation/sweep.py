@@ -7,8 +7,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from models.values import replace
+from worker.simulation.batch import spread
 from worker.simulation.script import Script, draw, without_faults
 from worker.simulation.setting import Setting
 from worker.simulation.tally import judged
@@ -24,17 +26,23 @@ class Swept:
     wrong: list[tuple[int, int, bool, tuple[str, ...]]] = field(default_factory=list)
 
 
-def sweep(setting: Setting, seeds: Sequence[int], *, at_most: int | None = None) -> Swept:
-    """All these seeds; `at_most` so many kills of each, spread over its calls."""
-    swept = Swept()
-    for seed in seeds:
-        script = without_faults(draw(seed, setting))
-        swept.histories += 1
-        for call, after in _moments(script, at_most):
-            swept.kills += 1
-            _, wrong = judged(replace(script, kill_at=(call, after)))
-            if wrong:
-                swept.wrong.append((seed, call, after, wrong))
+def sweep(setting: Setting, seeds: Sequence[int], *, at_most: int | None = None, jobs: int = 1) -> Swept:
+    """All these seeds, over so many processes; `at_most` so many kills of each, spread over its calls."""
+    whole = Swept()
+    for one in spread(partial(_sweep, setting, at_most), seeds, jobs):
+        whole.histories += one.histories
+        whole.kills += one.kills
+        whole.wrong += one.wrong
+    return whole
+
+
+def _sweep(setting: Setting, at_most: int | None, seed: int) -> Swept:
+    script, swept = without_faults(draw(seed, setting)), Swept(histories=1)
+    for call, after in _moments(script, at_most):
+        swept.kills += 1
+        _, wrong = judged(replace(script, kill_at=(call, after)))
+        if wrong:
+            swept.wrong.append((seed, call, after, wrong))
     return swept
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -62,6 +61,8 @@ class LyingWire:
             await self._travels(request)
             answer = await self._answered(request, fault, flight)
             await self._travels(request)
+            if flight is not None and answer.status == 200:
+                flight.answered = self._loop.time()
             return answer
         finally:
             remote.busy[number] -= 1
@@ -69,7 +70,7 @@ class LyingWire:
     async def _travels(self, request: Request) -> None:
         """One way; calls overtake each other on both."""
         slow = self._on(Fault.SLOW) and self._chance.random() < (0.4 if request.path == LISTS else 0.2)
-        await asyncio.sleep(self._chance.uniform(0.01, 9.0 if slow else 0.4))
+        await self._loop.after(self._chance.uniform(0.01, 9.0 if slow else 0.4))
 
     def _on(self, fault: Fault) -> bool:
         return self._fate.war and fault in self._fate.script.faults
@@ -99,11 +100,11 @@ class LyingWire:
             case Fault.DOWN:
                 raise RemoteDown("connection refused")
             case Fault.LOST:
-                await asyncio.sleep(self._chance.choice((0.5, 8.0)))
+                await self._loop.after(self._chance.choice((0.5, 8.0)))
                 raise Unclear("no answer in time")
             case Fault.LATE:
                 self._land_later(request, flight)
-                await asyncio.sleep(self._chance.choice((0.5, 8.0)))
+                await self._loop.after(self._chance.choice((0.5, 8.0)))
                 raise Unclear("no answer in time")
         if remote.counts():
             return _says(429)
@@ -123,7 +124,7 @@ class LyingWire:
         match fault:
             case Fault.UNANSWERED:
                 self._unclear(request, answer)
-                await asyncio.sleep(self._chance.choice((0.5, 8.0)))
+                await self._loop.after(self._chance.choice((0.5, 8.0)))
                 raise Unclear("no answer in time")
             case Fault.FAILED_AFTER:
                 self._unclear(request, answer)

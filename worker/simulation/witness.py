@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Standing, Value
-from worker.engine.observe import alike
+from models.observation import Shown
+from worker.engine.observe import alike, is_cut
 from worker.engine.rules import Rules
 from worker.simulation.clock import VirtualLoop
 from worker.simulation.post import Post
@@ -39,10 +40,14 @@ class Witness:
         self.touched: dict[Place, dict[str, Value]] = {}
         #: Edits that may be taken for our own late writes: the declared window.
         self.excused: set[Place] = set()
+        #: Lists renamed or deleted where we had created them, before leadsync had found out: the declared limit.
+        self.mistaken: set[str] = set()
         #: By remote and number of the list: when a person last edited it there.
         self.edited: dict[tuple[str, str], float] = {}
         #: Lists by remote, where an edit could be taken for a write of ours that was on its way.
         self.windows: set[tuple[str, str]] = set()
+        #: By remote, number of the list and field: every edit, and when it was made.
+        self.edits: dict[tuple[str, str, Field | str], list[tuple[float, Value]]] = {}
         self.counts: Counter[str] = Counter()
         self._paused_s = paused_s
         self._when: dict[tuple[str, str, Field | str], float] = {}
@@ -55,16 +60,25 @@ class Witness:
                 self.excused.discard(place)
             self.counts["edited in quiet"] += 1
         self.edited[remote, number] = self._when[remote, number, what] = self._loop.time()
+        self.edits.setdefault((remote, number, what), []).append((self._loop.time(), value))
+        if what is Field.NAME:
+            self._is_mistaken(remote, number, value)
         field = what if isinstance(what, Field) else Field.MEMBERS
         if not self._rules.remotes[remote].direction(field).takes:
             return
         if isinstance(what, Field) and self._went_apart(remote, number, what):
+            self.excused.add((number, what))
+        if value is None and self._unheard(remote, number):
             self.excused.add((number, what))
         if self._taken_for_ours(remote, number, what, value):
             self.excused.add((number, what))
             self.windows.add((remote, number))
             self.counts["edit taken for our own late write"] += 1
         self.touched.setdefault((number, what), {})[remote] = value
+
+    def loses(self, remote: str, number: str) -> None:
+        """A person is about to delete it there."""
+        self._is_mistaken(remote, number, None)
 
     def decided(self, number: str, what: Field, value: Value) -> None:
         """A person has decided a conflict."""
@@ -79,6 +93,19 @@ class Witness:
             if field in flight.body and edited is not None and edited >= flight.left - self._paused_s:
                 self.excused.add((flight.list_id, field))
                 self.counts["edit overwritten in the window"] += 1
+
+    def overlooks(self) -> None:
+        """News was taken in, or a worker was killed. Where people have set the very value that is being written there,
+        the two cannot be told apart: the declared window, from its other side.
+        """
+        for whole in self._tables().lists.values():
+            for name, copy in whole.copies.items():
+                number = self._remotes[name].born.get(copy.remote_id, "")
+                for field, value in copy.intent.patch.fields.items() if copy.intent else ():
+                    edits = self.edits.get((name, number, field))
+                    if edits and _looks_like(value, edits[-1][1]):
+                        self.excused.add((number, field))
+                        self.counts["edit taken for our own late write"] += 1
 
     def lead_list(self, number: str) -> LeadList | None:
         """What leadsync holds of a list."""
@@ -105,7 +132,21 @@ class Witness:
                 for one in whole.copies.values()
             )
             and not self.differences(number, whole)
+            and not self._unseen(number, whole)
         )
+
+    def _unseen(self, number: str, whole: LeadList) -> bool:
+        """Some remote shows what leadsync has not seen yet: where it is not written, nothing else tells of it."""
+        for name, remote in self._remotes.items():
+            copy, rules = whole.copies.get(name), self._rules.remotes[name]
+            for shown in remote.of(number):
+                if copy is None or copy.remote_id != shown.remote_id:
+                    return True
+                seen = {field: one.value for field, one in copy.seen.items()}
+                taken = [field for field in SCALARS if rules.direction(field).takes]
+                if any(field not in seen or seen[field] != shown.fields.get(field) for field in taken):
+                    return True
+        return False
 
     def unsettled(self, whole: LeadList, copy: Copy) -> list[Field]:
         """Fields with a write that may still land. One of what is wanted anyway, or that can no longer arrive, is
@@ -140,14 +181,38 @@ class Witness:
         return found
 
     def _went_apart(self, remote: str, number: str, field: Field) -> bool:
-        """What is only pulled from there stays as it is when others move on: an edit there is then a conflict."""
+        """What cannot be written there stays as it is when others move on: an edit there is then a conflict. The same
+        where it was never seen there, and where its spelling was never learned: then copies differ when they meet.
+        """
         whole = self.lead_list(number)
-        if self._rules.remotes[remote].direction(field).writes or whole is None or field not in whole.wanted:
+        if whole is None or field not in whole.wanted:
             return False
-        there = self._remotes[remote]
+        copy, there = whole.copies.get(remote), self._remotes[remote]
+        written = self._rules.remotes[remote].direction(field).writes
+        if written and not (copy is not None and copy.standing is Standing.PARKED and not copy.absent):
+            return False
+        if copy is None or field not in copy.seen or copy.seen[field].value != whole.wanted[field].value:
+            return True
         return any(
             s.fields.get(field) != there.habits.shows(field, whole.wanted[field].value) for s in there.of(number)
         )
+
+    def _is_mistaken(self, remote: str, number: str, name: Value) -> None:
+        """By this name a list that a create of ours made, of which nobody knows yet, cannot be found again."""
+        if any(not alike(one.fields[Field.NAME], name) for one in self._unheard(remote, number)):
+            self.mistaken.add(number)
+            self.counts["new list changed unheard"] += 1
+
+    def _unheard(self, remote: str, number: str) -> list[Shown]:
+        """Lists that a create of ours made there, and nobody has found that out yet."""
+        if not self._remotes[remote].created[number]:
+            return []
+        links, there = self._tables().links, self._remotes[remote].of(number)
+        others = [
+            (other, one.remote_id) for other, its in self._remotes.items() if other != remote for one in its.of(number)
+        ]
+        elsewhere = {links.get(key) for key in others} - {None}
+        return [one for one in there if links.get((remote, one.remote_id)) not in elsewhere]
 
     def _number(self, scan: int, remote_id: str) -> str:
         remote = self._remotes[self._tables().scans[scan].remote]
@@ -163,6 +228,11 @@ class Witness:
             sent = [(field, Abandoned(sent, until)) for field, sent in patch.fields.items()]
             writes += [*sent, (Field.MEMBERS, Abandoned(None, until, patch.add, patch.remove))]
         return any(
-            (field is what and alike(one.value, value)) or what in (one.add if value else one.remove)
+            (field is what and _looks_like(one.value, value)) or what in (one.add if value else one.remove)
             for field, one in writes
         )
+
+
+def _looks_like(written: Value, shown: Value) -> bool:
+    """As a remote might spell what it was told: a write that may still land can be meant."""
+    return alike(written, shown) or is_cut(written, shown)

@@ -4,7 +4,6 @@ looks after all that waits for one.
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
@@ -58,6 +57,8 @@ class Workers:
         self._chance = fate.streams["workers"]
         self._impatience = self._chance.choice((0.0, 0.1, 0.5))
         self._fresh = 0
+        #: How often who was killed.
+        self._deaths: Counter[str] = Counter()
         #: Scans that a person let go on.
         self.released: set[int] = set()
         self.counts: Counter[str] = Counter()
@@ -80,18 +81,18 @@ class Workers:
             if self._chance.random() < 0.05:
                 self._fresh += 1  # started anew under another name: others must take over what it left
                 name = f"intake fresh-{self._fresh}"
-            await asyncio.sleep(self._chance.uniform(0.3, 4.0))
+            await self._loop.after(self._chance.uniform(0.3, 4.0))
 
     async def _pushes(self, remote: str, until: float, number: int) -> None:
         while self._loop.time() < until:
             if self.has_due(remote):  # else nobody would ring
                 await self.push(remote, self._chance.uniform(1.0, 15.0), f"push of {remote} {number}")
-            await asyncio.sleep(self._chance.uniform(0.3, 5.0))
+            await self._loop.after(self._chance.uniform(0.3, 5.0))
 
     async def _scans(self, remote: str, until: float, number: int) -> None:
         while self._loop.time() < until:
-            await asyncio.sleep(self._chance.uniform(0.5, 12.0))
-            if self._store.run_now(self._begins(remote)) is not None and self._is_free(remote):
+            await self._loop.after(self._chance.uniform(0.5, 12.0))
+            if self._begins(remote) and self._is_free(remote):
                 await self.scan(remote, self._chance.uniform(1.0, 20.0), f"scan of {remote} {number}")
 
     def has_entries(self) -> bool:
@@ -103,33 +104,36 @@ class Workers:
     def has_due(self, remote: str) -> bool:
         """Some copy there may be pushed now."""
         now = self._loop.now()
-        copies = (one.copies[remote] for one in self._store.tables.lists.values() if remote in one.copies)
-        return any(
-            copy.due_at is not None and copy.due_at <= now and (copy.lease_until is None or copy.lease_until <= now)
-            for copy in copies
-        )
+        for one in self._store.tables.lists.values():
+            copy = one.copies.get(remote)
+            if copy is None or copy.due_at is None or copy.due_at > now:
+                continue
+            if copy.lease_until is None or copy.lease_until <= now:
+                return True
+        return False
 
     def _is_free(self, remote: str) -> bool:
-        latest = self._store.run_now(lambda tx: tx.scans.latest(remote))
+        latest = self._tx().scans.latest(remote)
         return latest is not None and latest.due_at <= self._loop.now()
 
-    def _begins(self, remote: str) -> Callable[[MemoryTx], Trigger | None]:
+    def _begins(self, remote: str) -> bool:
         """By schedule, nudged, or because a person wants it now."""
         nudged, wished = self._chance.random() < 0.3, self._chance.random() < self._impatience
+        tx = self._tx()
+        trigger = due(tx, remote, every_s=SCAN_EVERY_S, nudged=nudged) or (Trigger.PERSON if wished else None)
+        if trigger is not None:
+            begin(tx, remote, trigger)
+        return trigger is not None
 
-        def work(tx: MemoryTx) -> Trigger | None:
-            trigger = due(tx, remote, every_s=SCAN_EVERY_S, nudged=nudged) or (Trigger.PERSON if wished else None)
-            if trigger is not None:
-                begin(tx, remote, trigger)
-            return trigger
-
-        return work
+    def _tx(self) -> MemoryTx:
+        """For what somebody only looks at, or writes at once: there is nothing to undo."""
+        return MemoryTx(self._store.tables, self._loop.now())
 
     async def _redis_fails(self, until: float) -> None:
         """Now and then Redis comes back with less than it had."""
         faults, chance = self._fate.script.faults, self._fate.streams["redis"]
         while faults & {Fault.REDIS_TAIL, Fault.REDIS_EMPTIED}:
-            await asyncio.sleep(chance.uniform(10.0, 60.0))
+            await self._loop.after(chance.uniform(10.0, 60.0))
             if self._loop.time() >= until:
                 return
             if Fault.REDIS_EMPTIED in faults and chance.random() < 0.4:
@@ -147,8 +151,18 @@ class Workers:
         """Take in all that has arrived."""
         life = Life(name, self._fate)
         store = LivingStore(self._store, life, self._fate.streams)
-        stream = LivingStream(MemoryStream(self._post.log, name), life)
-        await self._alive(drain(stream, store, self._rules, batch=20, takeover_s=TAKEOVER_S))
+        # Its process lives on over errors; one that was killed starts anew under the same name.
+        stream = LivingStream(MemoryStream(self._post.log, name, f"{name} {self._deaths[name]}"), life)
+        taken_in = drain(
+            stream,
+            store,
+            self._rules,
+            batch=20,
+            takeover_s=TAKEOVER_S,
+            announce=lambda _due: self._witness.overlooks(),
+        )
+        await self._alive(taken_in)
+        self._deaths[name] += life.dead
 
     async def push(self, remote: str, for_s: float = 30.0, name: str = "push") -> int:
         """Push one remote; answers with how many calls it made."""
@@ -164,7 +178,7 @@ class Workers:
         life = Life(name, self._fate)
         store = LivingStore(self._store, life, self._fate.streams)
         spread = self._fate.streams["jitter"].random
-        before = self._store.run_now(lambda tx: tx.scans.latest(remote))
+        before = self._tx().scans.latest(remote)
         done = await self._alive(
             scan(self._door(remote, life), store, self._rules, self._loop, for_s=for_s, spread=spread)
         )
@@ -193,7 +207,7 @@ class Workers:
 
     async def _looks_after(self, until: float) -> None:
         while self._loop.time() < until:
-            await asyncio.sleep(self._chance.uniform(5.0, 40.0))
+            await self._loop.after(self._chance.uniform(5.0, 40.0))
             self.decide_held(refuse=self._chance.random() < 0.3)
             for remote in self._remotes:
                 self.resume(remote)
@@ -215,7 +229,7 @@ class Workers:
 
     def resume(self, remote: str) -> None:
         """Call it again."""
-        if self._store.run_now(lambda tx: tx.remote_state(remote)).paused:
+        if self._tx().remote_state(remote).paused:
             self.counts["paused"] += 1
             self._tell("person", f"resumes {remote}")
             self._store.run_now(lambda tx: tx.set_remote_state(remote, RemoteState()))

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.selectable import TableValuedAlias
+from sqlalchemy.types import TypeEngine
 
 #: Values of one question where there may be a million.
 _MANY = 10_000
@@ -20,6 +22,14 @@ def among(query: Select[Any], column: Any, *, postgres: bool) -> Select[Any]:
         return query.where(column == func.any(bindparam("among", type_=postgresql.ARRAY(column.type))))
     each = func.json_each(bindparam("among", type_=sqlite.JSON())).table_valued("value")
     return query.where(column.in_(select(each.c.value)))
+
+
+def each(values: Collection[Any], kind: type[TypeEngine[Any]], *, postgres: bool) -> TableValuedAlias:
+    """A table of these values, in the column `value`: one bound array too."""
+    if postgres:
+        array = bindparam("each", list(values), type_=postgresql.ARRAY(kind))
+        return func.unnest(array).table_valued("value").render_derived()
+    return func.json_each(bindparam("each", list(values), type_=sqlite.JSON())).table_valued("value")
 
 
 def rows_among(

@@ -232,6 +232,7 @@ def finding_row(number: int, finding: Finding) -> Document:
         "kind": shown.kind,
         "fields": {field.value: value for field, value in shown.fields.items()},
         "members": None if shown.members is None else sorted(shown.members),
+        "rows": shown.rows,
         "version": shown.version and shown.version.isoformat(),
     }
     return {"scan_id": number, "remote_id": shown.remote_id, "asked_at": finding.asked_at, "shown": document}
@@ -245,6 +246,7 @@ def read_finding(row: Any) -> Finding:
         kind=Kind(kind) if kind else None,
         fields={_FIELD[f]: value for f, value in row.shown["fields"].items()},
         members=None if members is None else frozenset(members),
+        rows=row.shown["rows"],
         version=_moment(version) if version else None,
     )
     return Finding(shown, row.asked_at)

@@ -47,6 +47,19 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+def answer_alone(engine: Engine) -> None:
+    """Each question that PostgreSQL is asked through this engine has one process: more of them would be started for
+    each page, and take the processors from pushing.
+    """
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "connect", _without_helpers)
+
+
+def _without_helpers(connection: Any, _record: Any) -> None:
+    connection.execute("SET max_parallel_workers_per_gather = 0")
+    connection.commit()
+
+
 def upgrade(engine: Engine) -> None:
     """Bring the schema to the newest migration. Two processes may do this at once."""
     _make_folder(engine)

@@ -1,4 +1,4 @@
-"""The ledger row by row, for whoever takes it elsewhere. A part of `View`. Rows come in pages, by their numbers.
+"""The ledger: the history of one list, and row by row in pages for whoever takes it elsewhere. A part of `View`.
 
 The ledger has no index by time, which every push would pay for: numbers grow with it, so the first row of a moment is
 found by halving.
@@ -7,11 +7,15 @@ found by halving.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Table, func, select
 
+from models.lead_list import Field, Stamp
+from models.ledger import Attempt, Change, ChangeKind
 from worker.store.tables import ATTEMPTS, CHANGES
 
 #: A row is noted when what it tells has ended, so those that began later may stand before it; nothing takes so long.
@@ -28,6 +32,14 @@ class LedgerTable(enum.StrEnum):
 _TABLES: Final = {LedgerTable.CHANGES: CHANGES, LedgerTable.ATTEMPTS: ATTEMPTS}
 #: The remote that a row is about: where a change came from, or which one was called.
 _REMOTE: Final = {LedgerTable.CHANGES: CHANGES.c.origin, LedgerTable.ATTEMPTS: ATTEMPTS.c.remote}
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """One row of a list's history."""
+
+    at: datetime
+    entry: Change | Attempt
 
 
 def columns(table: LedgerTable) -> list[str]:
@@ -74,3 +86,41 @@ class LedgerView:
             query = query.where(_REMOTE[table] == remote)
         found = self._connection.execute(query.order_by(source.c.id).limit(limit))
         return [dict(row) for row in found.mappings()]
+
+    def history(self, list_id: int, limit: int) -> list[Past]:
+        """The last `limit` changes and attempts, newest last."""
+        changes, attempts = (self._last(table, list_id, limit) for table in (CHANGES, ATTEMPTS))
+        past = [Past(row.at, _attempt(row)) for row in attempts] + [Past(row.at, _change(row)) for row in changes]
+        return sorted(past, key=lambda one: one.at)[-limit:]
+
+    def _last(self, table: Table, list_id: int, limit: int) -> Sequence[Any]:
+        query = select(table).where(table.c.list_id == list_id).order_by(table.c.id.desc()).limit(limit)
+        return self._connection.execute(query).all()[::-1]
+
+
+def _change(row: Any) -> Change:
+    return Change(
+        kind=ChangeKind(row.kind),
+        field=Field(row.field) if row.field else None,
+        old=row.old,
+        new=row.new,
+        origin=row.origin,
+        stamp=Stamp(row.stamp, int(row.sequence) if row.sequence else None),
+        cause=row.cause,
+    )
+
+
+def _attempt(row: Any) -> Attempt:
+    return Attempt(
+        list_id=row.list_id,
+        remote=row.remote,
+        action=row.action,
+        lane=row.lane,
+        at=row.at,
+        sent=row.sent,
+        status=row.status,
+        outcome=row.outcome,
+        note=row.note,
+        duration_ms=row.duration_ms,
+        lag_ms=row.lag_ms,
+    )

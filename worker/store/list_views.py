@@ -1,7 +1,8 @@
 """Which lead lists people ask for, and in which order. A part of `View`.
 
 Pages are cut by keys: a page costs the same wherever it is, and each order is read from an index. A list that has no
-key in an order (no name, or nothing that is not in sync) comes after all that have one, in the order of numbers.
+key in an order (no name, or nothing that is not in sync) comes after all that have one, in the order of numbers;
+downwards too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Select, exists, func, literal, select, tuple_, union_all
 
 from models.lead_list import Standing
+from models.values import replace
 from worker.store.codec import name_key
 from worker.store.tables import COPIES, LISTS, WANTED
 
@@ -40,6 +42,8 @@ class ListFilter:
     remote: str | None = None
     #: Part of the name that one of its copies shows, whatever case and spacing.
     name: str | None = None
+    #: These only, when it is known by now which show that name.
+    lists: frozenset[int] | None = None
 
 
 ANY_LIST: Final = ListFilter()
@@ -55,6 +59,9 @@ class Place:
 
 
 START: Final = Place(0)
+
+#: Copies of one name that are looked up by number; PostgreSQL would read all copies again for each standing.
+_FEW: Final = 1_000
 
 #: What makes a select of so many rows, and whether each has a key.
 _Part = tuple[Callable[[int], Select[Any]], bool]
@@ -73,47 +80,64 @@ class ListView:
         self._connection = connection
 
     def page(
-        self, sort: Sort, limit: int, after: Place, which: ListFilter, standings: Collection[Standing]
+        self, sort: Sort, limit: int, after: Place, which: ListFilter, standings: Collection[Standing], *, down: bool
     ) -> list[Place]:
         """The places of the next lists: at most `limit`, one more when there is a next page."""
+        if which.name is not None:
+            which = replace(which, lists=self._named(which.name))
+        if which.lists == frozenset():
+            return []
         found = list[Place]()
-        for some, keyed in self._parts(sort, after, which, standings):
+        for some, keyed in self._parts(sort, after, which, standings, down=down):
             rows = self._connection.execute(some(limit + 1 - len(found)))
             found += [Place(row.list_id, _text(row.key) if keyed else None) for row in rows]
             if len(found) > limit:
                 break
         return found
 
-    def _parts(self, sort: Sort, after: Place, which: ListFilter, standings: Collection[Standing]) -> Iterator[_Part]:
+    def _parts(
+        self, sort: Sort, after: Place, which: ListFilter, standings: Collection[Standing], *, down: bool
+    ) -> Iterator[_Part]:
         """One after another until a page is full; those with a key first."""
         if sort is Sort.STANDING:
-            yield from self._by_standing(after, which, standings)
+            yield from self._by_standing(after, which, standings, down=down)
             return
         keyed = sort is not Sort.NUMBER and (after == START or after.key is not None)
         if keyed:
-            query, column = _by_name(after) if sort is Sort.NAME else _by_age(after)
+            query, column = _by_name(after, down=down) if sort is Sort.NAME else _by_age(after, down=down)
             yield query.where(*meant(column, which, standings)).limit, True
         begin = 0 if keyed else after.number
         numbers = select(LISTS.c.id.label("list_id")).where(
-            LISTS.c.id > begin, *_WITHOUT[sort], *meant(LISTS.c.id, which, standings)
+            *_beyond(LISTS.c.id, begin, down=down), *_WITHOUT[sort], *meant(LISTS.c.id, which, standings)
         )
-        yield numbers.order_by(LISTS.c.id).limit, False
+        yield numbers.order_by(_way(LISTS.c.id, down=down)).limit, False
 
-    def _by_standing(self, after: Place, which: ListFilter, standings: Collection[Standing]) -> Iterator[_Part]:
+    def _by_standing(
+        self, after: Place, which: ListFilter, standings: Collection[Standing], *, down: bool
+    ) -> Iterator[_Part]:
         """All of one standing, then all of the next; the copies of each remote come out of their index in order."""
         remotes, other = self._remotes(), COPIES.alias("other")
-        begin = MOST_URGENT_FIRST.index(Standing(after.key)) if after.key else 0
-        for rank, standing in enumerate(MOST_URGENT_FIRST[begin:] if remotes else (), begin):
-            urgent = [one.value for one in MOST_URGENT_FIRST[:rank]]
+        order = MOST_URGENT_FIRST[::-1] if down else MOST_URGENT_FIRST
+        begin = order.index(Standing(after.key)) if after.key else 0
+        for place, standing in enumerate(order[begin:] if remotes else ()):
+            urgent = [one.value for one in MOST_URGENT_FIRST[: MOST_URGENT_FIRST.index(standing)]]
             # Counted and not `NOT EXISTS`, for which PostgreSQL would read all copies, and not only this page's.
             more_urgent = select(func.count()).where(other.c.list_id == COPIES.c.list_id, other.c.standing.in_(urgent))
             same = select(COPIES.c.list_id, COPIES.c.standing.label("key")).where(
                 COPIES.c.standing == standing.value,
-                COPIES.c.list_id > (after.number if rank == begin else 0),
+                *_beyond(COPIES.c.list_id, 0 if place else after.number, down=down),
                 more_urgent.scalar_subquery() == 0,
                 *meant(COPIES.c.list_id, which, standings),
             )
-            yield partial(_merged, [same.where(COPIES.c.remote == remote) for remote in remotes]), True
+            yield partial(_merged, [same.where(COPIES.c.remote == remote) for remote in remotes], down=down), True
+
+    def _named(self, name: str) -> frozenset[int] | None:
+        """Lists with a copy that shows this part of a name: none but these are looked at, in whatever order. None when
+        there are so many that a page of them is soon found.
+        """
+        some = select(COPIES.c.list_id).where(_shows(COPIES, name)).limit(_FEW + 1)
+        found = self._connection.execute(some).scalars().all()
+        return None if len(found) > _FEW else frozenset(found)
 
     def _remotes(self) -> list[str]:
         """Those that have copies: each found from the end of the one before, not by reading all copies."""
@@ -124,31 +148,48 @@ class ListView:
         return list(found.scalars())
 
 
-def _merged(parts: list[Select[Any]], rows: int) -> Select[Any]:
+def _way(column: Any, *, down: bool) -> Any:
+    return column.desc() if down else column.asc()
+
+
+def _beyond(column: Any, number: int, *, down: bool) -> list[Any]:
+    """0 is before the first, whichever that is."""
+    if not down:
+        return [column > number]
+    return [column < number] if number else []
+
+
+def _merged(parts: list[Select[Any]], rows: int, *, down: bool) -> Select[Any]:
     """The first rows of several selects of one order: of each part no more are read."""
-    firsts = [part.order_by(COPIES.c.list_id).limit(rows).subquery() for part in parts]
+    firsts = [part.order_by(_way(COPIES.c.list_id, down=down)).limit(rows).subquery() for part in parts]
     together = union_all(*map(select, firsts)).subquery()
-    return select(together).distinct().order_by(together.c.list_id).limit(rows)
+    return select(together).distinct().order_by(_way(together.c.list_id, down=down)).limit(rows)
 
 
-def _by_name(after: Place) -> tuple[Select[Any], Any]:
+def _keyed(query: Select[Any], key: Any, number: Any, after: tuple[Any, int] | None, *, down: bool) -> Select[Any]:
+    """In the order of its keys, from beyond a place."""
+    if after is not None:
+        here, there = tuple_(key, number), tuple_(*after)
+        query = query.where(here < there if down else here > there)
+    return query.order_by(_way(key, down=down), _way(number, down=down))
+
+
+def _by_name(after: Place, *, down: bool) -> tuple[Select[Any], Any]:
     query = select(WANTED.c.list_id, WANTED.c.name_key.label("key")).where(WANTED.c.name_key.is_not(None))
-    if after.key is not None:
-        query = query.where(tuple_(WANTED.c.name_key, WANTED.c.list_id) > tuple_(after.key, after.number))
-    return query.order_by(WANTED.c.name_key, WANTED.c.list_id), WANTED.c.list_id
+    place = None if after.key is None else (after.key, after.number)
+    return _keyed(query, WANTED.c.name_key, WANTED.c.list_id, place, down=down), WANTED.c.list_id
 
 
-def _by_age(after: Place) -> tuple[Select[Any], Any]:
+def _by_age(after: Place, *, down: bool) -> tuple[Select[Any], Any]:
     """By the copy that was the first not to be in sync."""
     other = COPIES.alias("other")
     sooner = tuple_(other.c.since, other.c.remote) < tuple_(COPIES.c.since, COPIES.c.remote)
     query = select(COPIES.c.list_id, COPIES.c.since.label("key")).where(
         COPIES.c.since.is_not(None), ~exists().where(other.c.list_id == COPIES.c.list_id, sooner)
     )
-    if after.key is not None:
-        since = literal(datetime.fromisoformat(after.key), COPIES.c.since.type)
-        query = query.where(tuple_(COPIES.c.since, COPIES.c.list_id) > tuple_(since, after.number))
-    return query.order_by(COPIES.c.since, COPIES.c.list_id), COPIES.c.list_id
+    since = None if after.key is None else literal(datetime.fromisoformat(after.key), COPIES.c.since.type)
+    place = None if since is None else (since, after.number)
+    return _keyed(query, COPIES.c.since, COPIES.c.list_id, place, down=down), COPIES.c.list_id
 
 
 def meant(column: Any, which: ListFilter, standings: Collection[Standing]) -> list[Any]:
@@ -161,13 +202,18 @@ def meant(column: Any, which: ListFilter, standings: Collection[Standing]) -> li
         if which.remote is not None:
             chosen = chosen.where(some.c.remote == which.remote)
         conditions.append(column.in_(chosen))
-    if which.name is not None:
+    if which.lists is not None:
+        conditions.append(column.in_(which.lists))
+    elif which.name is not None:
         named = COPIES.alias("named")
-        same = named.c.name_key.contains(name_key(which.name), autoescape=True)
-        conditions.append(column.in_(select(named.c.list_id).where(same)))
+        conditions.append(column.in_(select(named.c.list_id).where(_shows(named, which.name))))
     if conditions or column.table is COPIES:
         return conditions
     return [exists().where(some.c.list_id == column)]
+
+
+def _shows(copies: Any, name: str) -> Any:
+    return copies.c.name_key.contains(name_key(name), autoescape=True)
 
 
 def _text(key: Any) -> str:

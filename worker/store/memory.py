@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from models.audit import Action, Audited
-from models.lead_list import GONE, PENDING, Absence, Copy, Kind, LeadList, Member, Standing
+from models.lead_list import GONE, PENDING, Absence, Copy, Kind, LeadList, Standing
 from models.ledger import Attempt, Change
 from models.plan import KEPT, KEPT_FOR, KeptPlan
 from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
 from models.values import replace
-from worker.parts import Astray, Kept
+from worker.parts import Astray, Glance, Kept
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store.codec import key_of, name_key
 from worker.store.memory_identities import MemoryIdentities
 from worker.store.memory_tables import Tables
+from worker.store.memory_traces import MemoryTraces
 
 T = TypeVar("T")
 
@@ -53,6 +55,7 @@ class MemoryTx:
         self.upkeep = MemoryUpkeep(tables, now)
         self.audit = MemoryAudit(tables, now)
         self.identities = MemoryIdentities(tables)
+        self.traces = MemoryTraces(tables, now)
 
     def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
         """See `Tx.find`."""
@@ -71,8 +74,8 @@ class MemoryTx:
         self, ids: Collection[int], members: Mapping[int, Collection[str] | Every] | None = None
     ) -> dict[int, LeadList]:
         """See `Tx.load`."""
-        found = ((number, self._tables.lists.get(number)) for number in ids)
-        return {number: _partly(one, (members or {}).get(number, ())) for number, one in found if one is not None}
+        lists, asked = self._tables.lists, members or {}
+        return {number: _partly(lists[number], asked.get(number, ())) for number in ids if number in lists}
 
     def save(self, changed: Iterable[tuple[LeadList | None, LeadList]]) -> None:
         """See `Tx.save`."""
@@ -113,6 +116,11 @@ class MemoryTx:
         retry = sum(copy.tries > 0 for copy in ready)
         return DueCount(len(ready) - retry, retry)
 
+    def due_remotes(self, remotes: Collection[str]) -> list[str]:
+        """See `Tx.due_remotes`."""
+        due = [name for name in remotes if any(_ready(copy, self.now) for _, copy in self._copies(name))]
+        return sorted(name for name in due if not self.remote_state(name).paused)
+
     def note(self, list_id: int, changes: Sequence[Change]) -> None:
         """See `Tx.note`."""
         self._tables.changes.extend((list_id, change) for change in changes)
@@ -147,8 +155,25 @@ class MemoryScans:
 
     def latest(self, remote: str) -> Scan | None:
         """See `Scans.latest`."""
-        mine = [scan for scan in self._tables.scans.values() if scan.remote == remote]
-        return self._last([scan for scan in mine if scan.state in UNDER_WAY] or mine)
+        newest = None
+        for scan in reversed(self._tables.scans.values()):
+            if scan.remote == remote:
+                if scan.state in UNDER_WAY:
+                    return scan
+                newest = newest or scan
+        return newest
+
+    def glance(self, remotes: Collection[str]) -> dict[str, Glance]:
+        """See `Scans.glance`."""
+        return {name: self._glance(self.latest(name)) for name in remotes}
+
+    def _glance(self, scan: Scan | None) -> Glance:
+        if scan is None:
+            return Glance(None)
+        if scan.state not in UNDER_WAY:
+            return Glance(scan.started_at)
+        free = scan.lease_until is None or scan.lease_until <= self._now
+        return Glance(scan.started_at, under_way=True, waits=free and scan.due_at <= self._now)
 
     def get(self, number: int) -> Scan | None:
         """See `Scans.get`."""
@@ -234,14 +259,19 @@ class MemoryScans:
         copies = (one.copies[remote] for one in self._tables.lists.values() if remote in one.copies)
         return sum(copy.absent == {Absence.NOT_LISTED} for copy in copies)
 
-    def count_gone(self, remote: str) -> None:
-        """See `Scans.count_gone`."""
+    def found_gone(self, remote: str, remote_id: str) -> None:
+        """See `Scans.found_gone`."""
         latest = self.latest(remote)
         if latest is not None:
             self.save(replace(latest, gone=latest.gone + 1))
+        self._tables.gone[remote, remote_id] = self._now
+
+    def gone_since(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, datetime]:
+        """See `Scans.gone_since`."""
+        return {key: self._tables.gone[key] for key in keys if key in self._tables.gone}
 
     def _last(self, scans: Iterable[Scan]) -> Scan | None:
-        return max(scans, key=lambda scan: scan.id, default=None)
+        return max(scans, key=attrgetter("id"), default=None)
 
 
 class MemoryPlans:
@@ -311,6 +341,9 @@ class MemoryUpkeep:
             case Kept.PLANS:
                 plans = {plan.hash: plan for plan in tables.plans.values() if plan.made_at >= before}
                 gone, tables.plans = len(tables.plans) - len(plans), plans
+            case Kept.GONE:
+                young = {key: at for key, at in tables.gone.items() if at >= before}
+                gone, tables.gone = len(tables.gone) - len(young), young
         return gone
 
     def lists(self, after: int, limit: int) -> list[int]:
@@ -354,7 +387,5 @@ def _partly(lead_list: LeadList, asked: Collection[str] | Every) -> LeadList:
     if asked is Every.MEMBER:
         return lead_list
 
-    def loaded(name: str, member: Member) -> bool:
-        return member.differs or name in asked
-
-    return replace(lead_list, members={n: m for n, m in lead_list.members.items() if loaded(n, m)})
+    loaded = {name: member for name, member in lead_list.members.items() if member.differs or name in asked}
+    return lead_list if len(loaded) == len(lead_list.members) else replace(lead_list, members=loaded)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from worker.store.tables import ATTEMPTS, AUDIT, CHANGES, REJECTS, REMOTES, SCANS
+from worker.store.tables import ALERTS, ATTEMPTS, AUDIT, CHANGES, REJECTS, REMOTES, SCANS
 
 #: Scans under way change in place; there is one a remote at most.
 _LAST_SCANS = 20
@@ -24,7 +24,7 @@ class NewsView:
 
     def marks(self) -> Any:
         """Another value than before when something was written."""
-        tables = (CHANGES, ATTEMPTS, REJECTS, AUDIT)
+        tables = (CHANGES, ATTEMPTS, REJECTS, AUDIT, ALERTS)
         ends = select(*(select(func.max(table.c.id)).scalar_subquery() for table in tables))
         states = select(SCANS.c.id, SCANS.c.state, SCANS.c.pages, SCANS.c.fence)
         scans = states.order_by(SCANS.c.id.desc()).limit(_LAST_SCANS)

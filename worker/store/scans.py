@@ -6,22 +6,44 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    String,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from models.lead_list import GONE, PENDING, Absence
 from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
+from worker.parts import Glance
 from worker.store import codec
-from worker.store.tables import COPIES, FINDINGS, LINKS, LISTS, PAGES, SCANS
+from worker.store.among import each, rows_among
+from worker.store.tables import COPIES, FINDINGS, GONE_LISTS, LINKS, LISTS, PAGES, SCANS
 from worker.store.totals import SqlTotals
 from worker.store.writing import upsert
 
-_UNDER_WAY = [state.value for state in UNDER_WAY]
+_UNDER_WAY = frozenset(state.value for state in UNDER_WAY)
+_GONE_SINCE = select(GONE_LISTS)
 
 
-def _latest(what: Any, remote: str) -> Select[Any]:
-    """A held scan that a person lets go on may be older than one that has ended since."""
-    first = (SCANS.c.state.in_(_UNDER_WAY).desc(), SCANS.c.id.desc())
-    return select(what).where(SCANS.c.remote == remote).order_by(*first).limit(1)
+_OTHER = SCANS.alias("other")
+# Spelled as in the partial index, or the planners would read all scans that a remote ever had.
+_OTHER_UNDER_WAY = text("other.state IN ('reading', 'taking', 'checking')")
+
+
+def _latest(remote: Any) -> ColumnElement[int]:
+    """Its number. A held scan that a person lets go on may be older than one that has ended since."""
+    mine = _OTHER.c.remote == remote
+    under_way = select(_OTHER.c.id).where(mine, _OTHER_UNDER_WAY).correlate_except(_OTHER).scalar_subquery()
+    newest = select(func.max(_OTHER.c.id)).where(mine).correlate_except(_OTHER).scalar_subquery()
+    return func.coalesce(under_way, newest)
 
 
 class SqlScans:
@@ -32,7 +54,17 @@ class SqlScans:
 
     def latest(self, remote: str) -> Scan | None:
         """See `Scans.latest`."""
-        return self._one(_latest(SCANS, remote).with_for_update())
+        return self._one(select(SCANS).where(SCANS.c.id == _latest(remote)).with_for_update())
+
+    def glance(self, remotes: Collection[str]) -> dict[str, Glance]:
+        """See `Scans.glance`."""
+        if not remotes:
+            return {}
+        name = each(remotes, String, postgres=self._connection.dialect.name == "postgresql")
+        at_hand = name.outerjoin(SCANS, SCANS.c.id == _latest(name.c.value))
+        moments = (SCANS.c.started_at, SCANS.c.state, SCANS.c.due_at, SCANS.c.lease_until)
+        rows = self._connection.execute(select(name.c.value, *moments).select_from(at_hand))
+        return {row.value: self._glance(row) for row in rows}
 
     def get(self, number: int) -> Scan | None:
         """See `Scans.get`."""
@@ -129,12 +161,24 @@ class SqlScans:
         some = select(COPIES.c.absent).where(COPIES.c.remote == remote, COPIES.c.absent.is_not(None))
         return sum(absent == [Absence.NOT_LISTED] for absent in self._connection.execute(some).scalars())
 
-    def count_gone(self, remote: str) -> None:
-        """See `Scans.count_gone`."""
-        newest = _latest(SCANS.c.id, remote).scalar_subquery()
-        self._connection.execute(update(SCANS).where(SCANS.c.id == newest).values(gone=SCANS.c.gone + 1))
+    def found_gone(self, remote: str, remote_id: str) -> None:
+        """See `Scans.found_gone`."""
+        self._connection.execute(update(SCANS).where(SCANS.c.id == _latest(remote)).values(gone=SCANS.c.gone + 1))
+        upsert(self._connection, GONE_LISTS, [{"remote": remote, "remote_id": remote_id, "at": self._now}])
+
+    def gone_since(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+        """See `Scans.gone_since`."""
+        ids = {remote_id for _, remote_id in keys}
+        rows = rows_among(self._connection, _GONE_SINCE, GONE_LISTS.c.remote_id, ids) if ids else ()
+        return {(row.remote, row.remote_id): row.at for row in rows if (row.remote, row.remote_id) in keys}
 
     # -- below here: how
+
+    def _glance(self, row: Any) -> Glance:
+        if row.state not in _UNDER_WAY:
+            return Glance(row.started_at)
+        free = row.lease_until is None or row.lease_until <= self._now
+        return Glance(row.started_at, under_way=True, waits=free and row.due_at <= self._now)
 
     def _one(self, query: Select[Any]) -> Scan | None:
         row = self._connection.execute(query).mappings().one_or_none()

@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -36,7 +37,7 @@ from worker.errors import Transient
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
 from worker.store import codec
 from worker.store.alerts import SqlAlerts
-from worker.store.among import among
+from worker.store.among import among, each
 from worker.store.audit import SqlAudit
 from worker.store.database import explain
 from worker.store.identities import SqlIdentities
@@ -44,7 +45,9 @@ from worker.store.plans import SqlPlans
 from worker.store.rows import Rows, Written, attempt_row, change_row
 from worker.store.scans import SqlScans
 from worker.store.tables import ATTEMPTS, CHANGES, COPIES, EXCLUSIONS, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
+from worker.store.together import Together
 from worker.store.totals import SqlTotals
+from worker.store.traces import SqlTraces
 from worker.store.upkeep import SqlUpkeep
 from worker.store.writing import insert, insert_of, upsert
 
@@ -54,6 +57,8 @@ _TEXTS = postgresql.ARRAY(String)
 
 #: Serialisation failures, deadlocks, and a link that another transaction made first.
 _TRIES = 4
+#: Transactions of one process at a time on PostgreSQL, which writes commits of the same moment to disk at once.
+_THREADS = 4
 _REPEATABLE = frozenset({"40001", "40P01", "23505"})
 
 
@@ -75,27 +80,26 @@ _DIFFERING = _MEMBERS.where(text("members.differs"))
 
 
 class SqlStore:
-    """Implements `Store`. One thread of its own runs all transactions of a process, so the loop never blocks."""
+    """Implements `Store`. Threads of its own run all transactions of a process, so the loop never blocks."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        self._together: Together[Callable[[SqlTx], Any]] = Together(engine, _inside, self.run_now)
 
     async def run(self, work: Callable[[SqlTx], T]) -> T:
         """See `Store.run`. A cancelled caller's transaction still ends: whole, or not at all."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self.run_now, work)
+        if self._engine.dialect.name == "sqlite":
+            result: T = await asyncio.wrap_future(self._together.submit(work))
+            return result
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self.run_now, work)
 
     def run_now(self, work: Callable[[SqlTx], T]) -> T:
         """The same for callers without a loop: the CLI and tests."""
         for last in (*(False,) * (_TRIES - 1), True):
             try:
                 with self._engine.begin() as connection:
-                    tx = SqlTx(connection)
-                    result = work(tx)
-                    tx.write_notes()
-                    tx.audit.write()
-                    tx.totals.write()
-                    return result
+                    return _inside(connection, work)
             except DBAPIError as error:
                 if isinstance(error, DataError) or (last and isinstance(error, IntegrityError)):
                     raise  # a bug, not the database's state: it would not pass by itself
@@ -104,9 +108,19 @@ class SqlStore:
         raise Transient("unreachable")  # pragma: no cover - the loop returns or raises
 
     def close(self) -> None:
-        """End the thread and the connections."""
-        self._thread.shutdown()
+        """End the threads and the connections."""
+        self._together.close()
+        self._threads.shutdown()
         self._engine.dispose()
+
+
+def _inside(connection: Connection, work: Callable[[SqlTx], T]) -> T:
+    tx = SqlTx(connection)
+    result = work(tx)
+    tx.write_notes()
+    tx.audit.write()
+    tx.totals.write()
+    return result
 
 
 class SqlTx:
@@ -124,6 +138,7 @@ class SqlTx:
         self.upkeep = SqlUpkeep(connection, self.now)
         self.audit = SqlAudit(connection, self.now)
         self.identities = SqlIdentities(connection, self.now)
+        self.traces = SqlTraces(connection, self.now)
 
     def find(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, int]:
         """See `Tx.find`."""
@@ -227,6 +242,16 @@ class SqlTx:
         ).one()
         return DueCount(live, retry)
 
+    def due_remotes(self, remotes: Collection[str]) -> list[str]:
+        """See `Tx.due_remotes`."""
+        if not remotes:
+            return []
+        name = each(remotes, String, postgres=self._postgres)
+        ready = exists().where(*self._ready(name.c.value))
+        paused = exists().where(REMOTES.c.name == name.c.value, REMOTES.c.paused)
+        query = select(name.c.value).where(ready, ~paused).order_by(name.c.value)
+        return list(self._connection.execute(query).scalars())
+
     def note(self, list_id: int, changes: Sequence[Change]) -> None:
         """See `Tx.note`."""
         self._notes += [change_row(list_id, change, self.now) for change in changes]
@@ -320,7 +345,7 @@ class SqlTx:
             mine = (MEMBERS.c.list_id == number) & (MEMBERS.c.member == name)
         return self._connection.execute(select(MEMBERS).join(pair, mine), values).all()
 
-    def _ready(self, remote: str) -> tuple[Any, ...]:
+    def _ready(self, remote: Any) -> tuple[Any, ...]:
         free = or_(COPIES.c.lease_until.is_(None), COPIES.c.lease_until <= self.now)
         return COPIES.c.remote == remote, _is_due(), COPIES.c.due_at <= self.now, free
 

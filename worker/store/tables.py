@@ -8,11 +8,11 @@ from sqlalchemy import Table
 
 from models.tables.alerts import AlertRow
 from models.tables.audit import AuditRow
-from models.tables.ledger import AttemptRow, ChangeRow, RejectRow
+from models.tables.ledger import AttemptRow, ChangeRow, RejectRow, TraceRow
 from models.tables.lists import CopyRow, LeadListRow, LinkRow, MemberRow, WantedRow
 from models.tables.members import ExclusionRow, IdentityRow, NamingRow, PersonRow
 from models.tables.remotes import RemoteRow
-from models.tables.scans import PlanRow, ScanFindingRow, ScanPageRow, ScanRow
+from models.tables.scans import GoneRow, PlanRow, ScanFindingRow, ScanPageRow, ScanRow
 from models.tables.totals import TotalRow
 
 
@@ -29,6 +29,7 @@ COPIES = _table(CopyRow)
 MEMBERS = _table(MemberRow)
 CHANGES = _table(ChangeRow)
 ATTEMPTS = _table(AttemptRow)
+TRACES = _table(TraceRow)
 REJECTS = _table(RejectRow)
 REMOTES = _table(RemoteRow)
 IDENTITIES = _table(IdentityRow)
@@ -38,6 +39,7 @@ NAMINGS = _table(NamingRow)
 SCANS = _table(ScanRow)
 PAGES = _table(ScanPageRow)
 FINDINGS = _table(ScanFindingRow)
+GONE_LISTS = _table(GoneRow)
 PLANS = _table(PlanRow)
 AUDIT = _table(AuditRow)
 ALERTS = _table(AlertRow)

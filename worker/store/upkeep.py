@@ -26,10 +26,12 @@ from models.lead_list import PENDING, Copy, Standing, Waiting
 from models.scan import ScanState
 from worker.parts import Astray, Kept
 from worker.store import codec
-from worker.store.tables import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, PLANS, SCANS
+from worker.store.tables import ATTEMPTS, CHANGES, COPIES, GONE_LISTS, LINKS, LISTS, MEMBERS, PLANS, SCANS
 
 #: What is older goes, and where that is written.
 _MOMENTS = {Kept.CHANGES: CHANGES.c.at, Kept.ATTEMPTS: ATTEMPTS.c.at, Kept.SCANS: SCANS.c.ended_at}
+
+_FEW = {Kept.PLANS: PLANS.c.made_at, Kept.GONE: GONE_LISTS.c.at}
 
 _LATER = SCANS.alias("later")
 #: A scan that another one of its remote has followed; of the complete ones the last stays.
@@ -56,8 +58,8 @@ class SqlUpkeep:
 
     def forget(self, kept: Kept, before: datetime, limit: int) -> int:
         """See `Upkeep.forget`. Looks along the primary key only, and writes nothing when nothing is old."""
-        if kept is Kept.PLANS:  # a few rows without numbers
-            return self._connection.execute(delete(PLANS).where(PLANS.c.made_at < before)).rowcount
+        if kept in _FEW:  # rows without numbers
+            return self._connection.execute(delete(_FEW[kept].table).where(_FEW[kept] < before)).rowcount
         moment = _MOMENTS[kept]
         table = moment.table
         oldest = select(table.c.id, moment.label("moment")).order_by(table.c.id).limit(limit).subquery()

@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, and_, case, func, or_, select, text
+from sqlalchemy import Connection, Engine, Select, Table, and_, case, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
-from models.lead_list import Field, Kind, Stamp, Standing, Waiting
-from models.ledger import Attempt, Change, ChangeKind
+from models.lead_list import Field, Kind, Standing, Waiting
 from worker.ports import RemoteKey, RemoteState
 from worker.store.alerts import AlertView
+from worker.store.among import among
 from worker.store.audit import AuditView
-from worker.store.database import explain
+from worker.store.database import answer_alone, explain
 from worker.store.held_views import HeldView
 from worker.store.ledger_views import LedgerView
 from worker.store.list_views import ANY_LIST, START, ListFilter, ListView, Place, Sort
@@ -28,7 +28,7 @@ from worker.store.news_views import NewsView
 from worker.store.pace_views import PaceView
 from worker.store.parked_views import IS_PARKED, ParkedView
 from worker.store.scan_views import ScanView
-from worker.store.tables import ATTEMPTS, CHANGES, COPIES, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
+from worker.store.tables import COPIES, LINKS, LISTS, MEMBERS, REJECTS, REMOTES, WANTED
 from worker.store.totals import TotalsView
 
 T = TypeVar("T")
@@ -121,14 +121,6 @@ class RejectedEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """One row of a list's history."""
-
-    at: datetime
-    entry: Change | Attempt
-
-
-@dataclass(frozen=True, slots=True)
 class MemberCounts:
     """How many members are wanted, and how many each remote last showed or cannot be told of."""
 
@@ -145,6 +137,7 @@ class Views:
         snapshot: dict[str, Any] = {"reads_only": True}
         if engine.dialect.name == "postgresql":
             snapshot |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        answer_alone(engine)
         self._engine = engine.execution_options(**snapshot)
 
     def look(self, question: Callable[[View], T]) -> T:
@@ -212,7 +205,9 @@ class View:
             )
             for row in self._connection.execute(query)
         ]
-        lists = self._connection.execute(select(func.count(COPIES.c.list_id.distinct()))).scalar_one()
+        # PostgreSQL would sort for `count(DISTINCT …)`.
+        each = select(COPIES.c.list_id).group_by(COPIES.c.list_id).subquery()
+        lists = self._connection.execute(select(func.count()).select_from(each)).scalar_one()
         return Tally(lists, (*calm, *others), now)
 
     def remote_states(self) -> dict[str, RemoteState]:
@@ -227,17 +222,16 @@ class View:
         after: Place = START,
         which: ListFilter = ANY_LIST,
         sort: Sort = Sort.NUMBER,
+        *,
+        down: bool = False,
     ) -> list[Listed]:
-        """Lead lists in an order; with `standings`, those with a copy that stands so."""
-        places = {one.number: one for one in self._list_places(sort, limit, after, which, standings)}
-        query = (
-            select(LISTS.c.id, LISTS.c.kind, _name())
-            .outerjoin(WANTED, WANTED.c.list_id == LISTS.c.id)
-            .where(LISTS.c.id.in_(places))
-        )
+        """Lead lists in an order, or `down` it; with `standings`, those with a copy that stands so."""
+        places = {one.number: one for one in self._list_places(sort, limit, after, which, standings, down=down)}
+        if not places:
+            return []
         found = {
             row.id: Listed(id=row.id, name=row.name, kind=Kind(row.kind) if row.kind else None, place=places[row.id])
-            for row in self._connection.execute(query)
+            for row in self._of_lists(_LISTED, (LISTS.c.id,), places)
         }
         for number, copy in self._copies(found):
             found[number].copies.append(copy)
@@ -291,12 +285,6 @@ class View:
         """The numbers of all of them."""
         return list(self._connection.execute(select(REJECTS.c.id).order_by(REJECTS.c.id)).scalars())
 
-    def history(self, list_id: int, limit: int) -> list[Past]:
-        """The last `limit` changes and attempts, newest last."""
-        changes, attempts = (self._last(table, list_id, limit) for table in (CHANGES, ATTEMPTS))
-        past = [Past(row.at, _attempt(row)) for row in attempts] + [Past(row.at, _change(row)) for row in changes]
-        return sorted(past, key=lambda one: one.at)[-limit:]
-
     def members(self, list_id: int, remotes: Sequence[str]) -> MemberCounts:
         """Counted by the database: a list may have a million."""
         shown = [_count_where(MEMBERS.c.seen[(remote, 0)].as_boolean()) for remote in remotes]
@@ -306,13 +294,8 @@ class View:
 
     def _copies(self, ids: Iterable[int]) -> Iterable[tuple[int, ListedCopy]]:
         now = self._now()
-        query = (
-            select(COPIES, LINKS.c.remote_id)
-            .join(LINKS, _same(LINKS))
-            .where(COPIES.c.list_id.in_(ids))
-            .order_by(COPIES.c.list_id, COPIES.c.remote)
-        )
-        for row in self._connection.execute(query):
+        # Of both tables, or PostgreSQL would read all links rather than look up a thousand lists.
+        for row in self._of_lists(_LISTED_COPIES, (COPIES.c.list_id, LINKS.c.list_id), ids):
             yield (
                 row.list_id,
                 ListedCopy(
@@ -325,9 +308,10 @@ class View:
                 ),
             )
 
-    def _last(self, table: Table, list_id: int, limit: int) -> Sequence[Any]:
-        query = select(table).where(table.c.list_id == list_id).order_by(table.c.id.desc()).limit(limit)
-        return self._connection.execute(query).all()[::-1]
+    def _of_lists(self, query: Select[Any], columns: Sequence[Any], ids: Iterable[int]) -> Iterable[Any]:
+        for column in columns:
+            query = among(query, column, postgres=self._connection.dialect.name == "postgresql")
+        return self._connection.execute(query, {"among": list(ids)})
 
     def _now(self) -> datetime:
         """The clock that leases are measured with (see `SqlTx`)."""
@@ -345,6 +329,18 @@ def _name() -> Any:
     return WANTED.c.fields[(Field.NAME.value, 0)].as_string().label("name")
 
 
+_LISTED = select(LISTS.c.id, LISTS.c.kind, _name()).outerjoin(WANTED, WANTED.c.list_id == LISTS.c.id)
+#: Only what is shown: all that a copy showed would be read and decoded for nothing.
+_LISTED_COPIES = (
+    select(
+        *(COPIES.c[name] for name in ("list_id", "remote", "standing", "waiting", "since", "lease_until")),
+        LINKS.c.remote_id,
+    )
+    .join(LINKS, _same(LINKS))
+    .order_by(COPIES.c.list_id, COPIES.c.remote)
+)
+
+
 def _parked(which: ParkedFilter) -> list[Any]:
     conditions = [IS_PARKED]
     if which.remote is not None:
@@ -360,31 +356,3 @@ def _count_where(condition: Any) -> Any:
 
 def _waiting(word: str | None) -> Waiting | None:
     return Waiting(word) if word else None
-
-
-def _change(row: Any) -> Change:
-    return Change(
-        kind=ChangeKind(row.kind),
-        field=Field(row.field) if row.field else None,
-        old=row.old,
-        new=row.new,
-        origin=row.origin,
-        stamp=Stamp(row.stamp, int(row.sequence) if row.sequence else None),
-        cause=row.cause,
-    )
-
-
-def _attempt(row: Any) -> Attempt:
-    return Attempt(
-        list_id=row.list_id,
-        remote=row.remote,
-        action=row.action,
-        lane=row.lane,
-        at=row.at,
-        sent=row.sent,
-        status=row.status,
-        outcome=row.outcome,
-        note=row.note,
-        duration_ms=row.duration_ms,
-        lag_ms=row.lag_ms,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count, takewhile
 
 from worker.ports import Entry, EntryId
 
@@ -12,7 +13,10 @@ from worker.ports import Entry, EntryId
 class _Pending:
     consumer: str
     taken_at: float
-    deliveries: int
+
+
+#: Tells workers apart that were started one after the other.
+_births = count(1)
 
 
 @dataclass
@@ -22,6 +26,8 @@ class Log:
     now: Callable[[], float]
     entries: dict[EntryId, bytes] = field(default_factory=dict)
     pending: dict[EntryId, _Pending] = field(default_factory=dict)
+    #: Who tried an entry alone and has not come back.
+    tried: dict[EntryId, list[str]] = field(default_factory=dict)
     #: When each consumer last asked for something.
     consumers: dict[str, float] = field(default_factory=dict)
     #: Number of the newest entry handed to anybody.
@@ -39,16 +45,18 @@ class Log:
 class MemoryStream:
     """Implements `Stream` for one consumer of a log."""
 
-    def __init__(self, log: Log, consumer: str) -> None:
-        self._log, self._consumer = log, consumer
+    def __init__(self, log: Log, consumer: str, life: str = "") -> None:
+        """`life`: a name for this process, which one that is started anew does not have."""
+        self._log, self._consumer, self._life = log, consumer, life or f"{consumer} {next(_births)}"
 
     async def read(self, count: int) -> list[Entry]:
         """See `Stream.read`."""
         self._asks()
-        fresh = [i for i in self._log.entries if _number(i) > self._log.delivered][:count]
+        newest = takewhile(lambda one: _number(one) > self._log.delivered, reversed(self._log.entries))
+        fresh = [*newest][::-1][:count]
         for entry_id in fresh:
             self._log.delivered = _number(entry_id)
-            self._log.pending[entry_id] = _Pending(self._consumer, self._log.now(), 1)
+            self._log.pending[entry_id] = _Pending(self._consumer, self._log.now())
         return [self._entry(i) for i in fresh]
 
     async def unfinished(self, count: int) -> list[Entry]:
@@ -67,11 +75,18 @@ class MemoryStream:
         for entry_id in ids:
             self._log.pending.pop(entry_id, None)
 
-    async def forgive(self, entries: Sequence[Entry]) -> None:
-        """See `Stream.forgive`."""
-        for entry in entries:
-            if entry.id in self._log.pending:
-                self._log.pending[entry.id].deliveries = entry.deliveries - 1
+    async def alone(self, entry: Entry) -> int:
+        """See `Stream.alone`."""
+        tried = self._log.tried.setdefault(entry.id, [])
+        if self._life not in tried:
+            tried.append(self._life)
+        return len(tried) - 1
+
+    async def came_back(self, entry: Entry) -> None:
+        """See `Stream.came_back`."""
+        left = [life for life in self._log.tried.pop(entry.id, []) if life != self._life]
+        if left:
+            self._log.tried[entry.id] = left
 
     async def trim(self) -> int:
         """See `Stream.trim`."""
@@ -97,11 +112,10 @@ class MemoryStream:
         for entry_id in ids:
             pending = self._log.pending[entry_id]
             pending.consumer, pending.taken_at = self._consumer, self._log.now()
-            pending.deliveries += 1
         return [self._entry(i) for i in ids]
 
     def _entry(self, entry_id: EntryId) -> Entry:
-        return Entry(entry_id, self._log.entries.get(entry_id), self._log.pending[entry_id].deliveries)
+        return Entry(entry_id, self._log.entries.get(entry_id))
 
 
 def _number(entry_id: EntryId) -> int:

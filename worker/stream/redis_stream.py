@@ -34,6 +34,28 @@ return gone
 """
 
 
+#: One hash a stream: how many have tried an entry alone and not come back, and who was the last of them. A worker that
+#: tries once more itself has come back, even if it could not say so.
+_ALONE = """
+local by = ARGV[1] .. ':by'
+if redis.call('HGET', KEYS[1], by) ~= ARGV[2] then
+  redis.call('HINCRBY', KEYS[1], ARGV[1], 1)
+  redis.call('HSET', KEYS[1], by, ARGV[2])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return redis.call('HGET', KEYS[1], ARGV[1]) - 1
+"""
+_CAME_BACK = """
+local by = ARGV[1] .. ':by'
+if redis.call('HGET', KEYS[1], by) == ARGV[2] then
+  redis.call('HDEL', KEYS[1], by)
+  if redis.call('HINCRBY', KEYS[1], ARGV[1], -1) <= 0 then redis.call('HDEL', KEYS[1], ARGV[1]) end
+end
+"""
+#: Seconds after the last try for which the hash is kept.
+_TRIED_S = 7 * 86_400
+
+
 async def partitions_in_use(redis: Redis, stream: str, count: int) -> list[int]:
     """Those that are configured, and others that hold something: there may have been more of them before."""
     pipeline = redis.pipeline(transaction=False)
@@ -43,13 +65,14 @@ async def partitions_in_use(redis: Redis, stream: str, count: int) -> list[int]:
 
 
 class RedisStream:
-    """Implements `Stream`. `consumer` is stable over restarts, so a restarted worker finds its own unfinished entries.
+    """Implements `Stream`. `consumer` is stable over restarts, so a restarted worker finds its own unfinished entries;
+    `life` is not, so that it is known to be another one.
 
     The client must not decode answers, and must not retry by itself: a repeated XREADGROUP takes entries twice.
     """
 
-    def __init__(self, redis: Redis, *, stream: str, group: str, consumer: str) -> None:
-        self._redis = redis
+    def __init__(self, redis: Redis, *, stream: str, group: str, consumer: str, life: str) -> None:
+        self._redis, self._life, self._tried = redis, life, f"{stream}:tried"
         self._stream, self._group, self._consumer = stream, group, consumer
 
     async def read(self, count: int) -> list[Entry]:
@@ -57,8 +80,8 @@ class RedisStream:
         return [Entry(i, e) for i, e in await self._read_group(">", count)]
 
     async def unfinished(self, count: int) -> list[Entry]:
-        """See `Stream.unfinished`. Reading them again counts as a delivery, before the try."""
-        return await self._counted(await self._read_group("0", count))
+        """See `Stream.unfinished`."""
+        return [Entry(i, e) for i, e in await self._read_group("0", count)]
 
     async def take_over(self, count: int, idle_s: float) -> list[Entry]:
         """See `Stream.take_over`."""
@@ -73,21 +96,21 @@ class RedisStream:
                 return []
             cursor = _text(answer[0])
             if answer[1] or cursor == "0-0":
-                return await self._counted(_entries(answer[1]))
+                return [Entry(i, e) for i, e in _entries(answer[1])]
 
     async def ack(self, ids: Sequence[EntryId]) -> None:
         """See `Stream.ack`."""
         if ids:
             await self._call(self._redis.xack(self._stream, self._group, *ids))
 
-    async def forgive(self, entries: Sequence[Entry]) -> None:
-        """See `Stream.forgive`. Entries that were acknowledged meanwhile are not touched."""
-        for deliveries in sorted({entry.deliveries for entry in entries}):
-            ids: list[Any] = [entry.id for entry in entries if entry.deliveries == deliveries]
-            claim = self._redis.xclaim(
-                self._stream, self._group, self._consumer, 0, ids, retrycount=deliveries - 1, justid=True
-            )
-            await self._call(claim)
+    async def alone(self, entry: Entry) -> int:
+        """See `Stream.alone`."""
+        tried = self._redis.eval(_ALONE, 1, self._tried, entry.id, self._life, str(_TRIED_S))
+        return int(await self._call(cast("Awaitable[int]", tried)))
+
+    async def came_back(self, entry: Entry) -> None:
+        """See `Stream.came_back`."""
+        await self._call(cast("Awaitable[None]", self._redis.eval(_CAME_BACK, 1, self._tried, entry.id, self._life)))
 
     async def trim(self) -> int:
         """See `Stream.trim`. Never by MAXLEN: that also removes what nobody has read."""
@@ -127,23 +150,6 @@ class RedisStream:
             self._redis.xreadgroup(self._group, self._consumer, {self._stream: start}, count=count)
         )
         return [entry for entries in _batches(answer) for entry in _entries(entries)]
-
-    async def _counted(self, entries: list[tuple[EntryId, bytes | None]]) -> list[Entry]:
-        """With how often each was handed out: an entry that kills its worker is known by that."""
-        if not entries:
-            return []
-        pending = await self._call(
-            self._redis.xpending_range(
-                self._stream,
-                self._group,
-                min=entries[0][0],
-                max=entries[-1][0],
-                count=len(entries) * 4,
-                consumername=self._consumer,
-            )
-        )
-        times = {_text(one["message_id"]): int(one["times_delivered"]) for one in pending}
-        return [Entry(i, e, times.get(i, 2)) for i, e in entries]
 
     async def _call(self, command: Awaitable[T]) -> Any:
         try:

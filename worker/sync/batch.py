@@ -6,7 +6,7 @@ Used by intake, in the transaction of the batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, timedelta
+from datetime import UTC
 from itertools import groupby
 
 from models.event import BadEvent, Event, EventType
@@ -18,16 +18,14 @@ from models.values import replace
 from worker.engine.join import CannotJoin, join
 from worker.engine.missing import returned, without_pending
 from worker.engine.observe import observe
-from worker.engine.rules import FEW, Rules
+from worker.engine.rules import CLOCK_SKEW, FEW, Rules
 from worker.ports import Every, RemoteKey, Tx
 from worker.sync.identity import in_part, keys_of
 from worker.sync.stand import due_now, stand, take_in_people
+from worker.sync.traces import NO_CAUSES, Causes, cause_of, keep
 
 #: How often lists are looked up that others keep joining.
 _LOOKS = 3
-
-#: A sender's clock may be ahead of ours by this much.
-_CLOCK_SKEW = timedelta(minutes=5)
 
 
 class _Same(dict[str, str]):
@@ -53,11 +51,13 @@ def learn_people(tx: Tx, events: Sequence[Event], rules: Rules) -> frozenset[str
 class Batch:
     """The lists that a batch touches: loaded once, changed in memory event by event, saved once."""
 
-    def __init__(self, tx: Tx, events: Sequence[Event], rules: Rules) -> None:
-        self._tx, self._rules = tx, rules
+    def __init__(self, tx: Tx, events: Sequence[Event], rules: Rules, causes: Causes = NO_CAUSES) -> None:
+        self._tx, self._rules, self._causes = tx, rules, causes
         self._keys = _keys_named(tx, events, rules)
         self._numbers, self._before = _known(tx, events, rules, self._keys)
         self._lists: dict[int, LeadList] = dict(self._before)
+        unknown = {(event.source, event.subject) for event in events}.difference(self._numbers)
+        self._gone = tx.scans.gone_since(unknown) if unknown else {}
         self._changes: dict[int, list[Change]] = {}
         self._joined: list[tuple[int, int]] = []
         self._new = 0
@@ -66,7 +66,7 @@ class Batch:
         """One event. Raises `BadEvent` when it contradicts what is known."""
         number = self._number(event)
         if number is None:
-            return  # a list we never knew is said to be gone
+            return  # a list we never knew is said to be gone, or one that is gone was there before
         lead_list = self._lists[number]
         kind = event.data.fields.kind if event.data else None
         if kind and lead_list.kind and kind is not lead_list.kind:
@@ -99,6 +99,8 @@ class Batch:
         for number, changes in self._changes.items():
             if changes:
                 self._tx.note(real.get(number, number), changes)
+        if self._causes:
+            keep(self._tx, {real.get(number, number): some for number, some in self._changes.items()}, self._causes)
         return due_now(self._tx, [after for _, after in stood])
 
     def _give_numbers(self, touched: dict[int, LeadList]) -> dict[int, int]:
@@ -112,7 +114,7 @@ class Batch:
         data = event.data
         if event.type is EventType.DELETED or data is None or not self._rules.remotes[event.source].versioned:
             return False
-        if event.time > self._tx.now + _CLOCK_SKEW:
+        if event.time > self._tx.now + CLOCK_SKEW:
             return False  # believed, it would make everything that really happens look late
         return bool(data.fields.model_fields_set or data.members_added or data.members_removed)
 
@@ -122,7 +124,8 @@ class Batch:
         known = self._numbers.get(source)
         if known is not None:
             return known
-        if event.type is EventType.DELETED:
+        gone_at = self._gone.get(source)
+        if event.type is EventType.DELETED or (gone_at is not None and event.time <= gone_at + CLOCK_SKEW):
             return None
         self._new -= 1
         self._numbers[source] = self._new
@@ -261,7 +264,7 @@ def _observation(event: Event) -> Observation:
         remote_id=event.subject,
         stamp=_stamp(event),
         evidence=Evidence.EVENT,
-        cause=f"event {event.id}",
+        cause=cause_of(event),
         kind=data.fields.kind,
         fields=fields,
         members=_members(event),
@@ -291,5 +294,5 @@ def _link_change(event: Event, remote: str, remote_id: str) -> Change:
         new=f"{remote}:{remote_id}",
         origin=event.source,
         stamp=_stamp(event),
-        cause=f"event {event.id}",
+        cause=cause_of(event),
     )

@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
-from models.lead_list import Copy, Field
+from models.lead_list import Copy, Field, LeadList, with_copy
 from models.observation import Shown
+from models.values import replace
 from worker.engine.rules import Rules
 from worker.errors import NotThere
 from worker.ports import Connector, Tx
@@ -47,9 +48,22 @@ async def counted(ids: Sequence[str], connector: Connector, line: Callable[[], L
     return rows
 
 
+def has_lost(copy: Copy, rows: int | None) -> bool:
+    """Fewer rows than members that were seen there: some went, and many lists of which some went are a question for a
+    person. More rows are none: one member may have several.
+    """
+    return rows is not None and copy.tally is not None and copy.intent is None and rows < copy.tally.count
+
+
 def must_recount(tx: Tx, copy: Copy, rows: int | None, rules: Rules) -> bool:
     """It has another number of rows than when it was read, or that was long ago."""
     if rows is None or copy.tally is None or copy.look_members or copy.intent is not None:
         return False
     read_at = copy.seen[Field.MEMBERS].stamp.time
     return rows != copy.tally.rows or (tx.now - read_at).total_seconds() >= rules.remotes[copy.remote].members_every_s
+
+
+def to_read(lead_list: LeadList, remote: str, *, members: bool = False) -> LeadList:
+    """To be read there by itself, with its members if they are in question."""
+    copy = lead_list.copies[remote]
+    return with_copy(lead_list, replace(copy, look=True, look_members=copy.look_members or members))

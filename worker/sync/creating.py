@@ -203,6 +203,8 @@ def _absorb(
     there = other.copies[copy.remote]
     shown = [_as_shown(there, field, seen) for field, seen in there.seen.items() if field in SCALARS]
     made = _made(copy, _all(there, shown), rules)
+    # Empty, though it was told a value: more likely not taken than emptied by a person since. It is told again.
+    made = _ignoring(made, _all(there, [one for one in shown if None in one.fields.values()]), rules)
     base = replace(there, seen={**made.seen, **_floor(there)}, spelling={**there.spelling, **made.spelling})
     rest = replace(
         other,

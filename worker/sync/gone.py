@@ -10,7 +10,7 @@ from datetime import datetime
 from models.lead_list import GONE, Absence, Copy, LeadList, Parked, Stamp, with_copy
 from models.ledger import Change, ChangeKind
 from models.values import replace
-from worker.engine.missing import nameable, pending_copy, without
+from worker.engine.missing import is_only_meant, nameable, pending_copy, without
 from worker.engine.rules import OnGone, Rules
 
 
@@ -28,7 +28,7 @@ def not_found(lead_list: LeadList, copy: Copy, rules: Rules, now: datetime) -> t
     told = Change(
         kind=ChangeKind.GONE, field=None, old=name, new=None, origin=remote, stamp=Stamp(now), cause="a scan and a 404"
     )
-    if all(one.pending for on, one in lead_list.copies.items() if on != remote):
+    if all(is_only_meant(one) for on, one in lead_list.copies.items() if on != remote):
         return without(lead_list, remote), (told,), "gone"  # nobody else has it: there is nothing to decide
     match rules.remotes[remote].on_gone:
         case OnGone.UNLINK:

@@ -19,11 +19,12 @@ from worker.engine.rules import Rules
 from worker.errors import LeadsyncError, RedisAway
 from worker.ports import Entry, Reject, Store, Stream, Tx
 from worker.sync.batch import Batch, keys_of_lists, learn_people
+from worker.sync.traces import Causes, taking_in
 
 log = structlog.get_logger(__name__)
 
-#: An entry that killed its worker twice is parked at its third delivery, before it is tried.
-MAX_DELIVERIES = 3
+#: An entry that is tried alone, and from which so many workers never came back, is not tried any more.
+MAX_DEATHS = 2
 
 #: Entries of a batch that are read first, and how much more at a time the next reads may ask for.
 _FIRST_READ, _GROWTH = 10, 4
@@ -71,17 +72,17 @@ async def drain(
     taken = Taken()
     # One by one: the entry that killed its worker must not take its neighbours along, nor make them look guilty.
     while left := await stream.unfinished(1) or await stream.take_over(1, takeover_s):
-        taken += await _take_in_or_forgive(_told(left, rules), stream, store, rules)
+        taken += await _alone(left[0], stream, store, rules)
     announce(taken.due)
     told = _told(await _next_batch(stream, batch), rules)
     while told.entries:
         # The next one is read and understood while the database works, where there is surely more.
         ahead = asyncio.ensure_future(_read_ahead(stream, batch, rules)) if len(told.entries) == batch else None
         try:
-            batch_taken = await _take_in_or_forgive(told, stream, store, rules)
+            batch_taken = await _take_in(told, stream, store, rules)
             announce(batch_taken.due)
         except BaseException:
-            await _give_up(ahead, stream)
+            await _give_up(ahead)
             raise
         taken += batch_taken
         told = await (ahead or _read_ahead(stream, batch, rules))
@@ -92,11 +93,11 @@ async def _read_ahead(stream: Stream, batch: int, rules: Rules) -> _Told:
     return _told(await _next_batch(stream, batch), rules)
 
 
-async def _give_up(ahead: asyncio.Future[_Told] | None, stream: Stream) -> None:
+async def _give_up(ahead: asyncio.Future[_Told] | None) -> None:
     """What was read ahead is not taken in: whoever comes next finds it unfinished, and not its fault."""
     if ahead is not None:
         with suppress(RedisAway):
-            await stream.forgive((await ahead).entries)
+            await ahead
 
 
 async def _next_batch(stream: Stream, batch: int) -> list[Entry]:
@@ -118,14 +119,23 @@ async def _next_batch(stream: Stream, batch: int) -> list[Entry]:
     return entries
 
 
-async def _take_in_or_forgive(told: _Told, stream: Stream, store: Store, rules: Rules) -> Taken:
+async def _alone(entry: Entry, stream: Stream, store: Store, rules: Rules) -> Taken:
+    """Noted before: that nobody comes back from it is how an entry is known that kills its worker. A database that is
+    away is not its fault, nor is Redis that is away when we come back: the same worker says so when it tries again.
+    """
+    died = await stream.alone(entry)
     try:
-        return await _take_in(told, stream, store, rules)
+        taken = await _take_in(_told([entry], rules, died=died), stream, store, rules)
     except LeadsyncError:
-        # The database failed, not the entries: they must not be taken for ones that kill their worker.
-        with suppress(RedisAway):
-            await stream.forgive(told.entries)
+        await _come_back(entry, stream)
         raise
+    await _come_back(entry, stream)
+    return taken
+
+
+async def _come_back(entry: Entry, stream: Stream) -> None:
+    with suppress(RedisAway):
+        await stream.came_back(entry)
 
 
 async def take_in(entries: Sequence[Entry], stream: Stream, store: Store, rules: Rules) -> Taken:
@@ -136,7 +146,8 @@ async def take_in(entries: Sequence[Entry], stream: Stream, store: Store, rules:
 async def _take_in(told: _Told, stream: Stream, store: Store, rules: Rules) -> Taken:
     entries = told.entries
     try:
-        taken = await store.run(lambda tx: _take(tx, told, rules))
+        with taking_in(told.events) as causes:
+            taken = await store.run(lambda tx: _take(tx, told, rules, causes))
     except LeadsyncError:
         raise  # the database is away: nothing is acknowledged, everything comes again
     except Exception as error:
@@ -157,11 +168,12 @@ async def _one_by_one(entries: Sequence[Entry], stream: Stream, store: Store, ru
     return taken
 
 
-def _told(entries: Sequence[Entry], rules: Rules) -> _Told:
+def _told(entries: Sequence[Entry], rules: Rules, *, died: int = 0) -> _Told:
+    """`died`: how many never came back from them."""
     rejects, events = list[Reject](), list[Event]()
     for entry in entries:
         try:
-            events.append(_read(entry, rules))
+            events.append(_read(entry, rules, died))
         except BadEvent as error:
             rejects.append(_reject(entry, str(error)))
         except Exception:
@@ -170,10 +182,10 @@ def _told(entries: Sequence[Entry], rules: Rules) -> _Told:
     return _Told(entries, events, rejects)
 
 
-def _take(tx: Tx, told: _Told, rules: Rules) -> Taken:
+def _take(tx: Tx, told: _Told, rules: Rules, causes: Causes) -> Taken:
     rejects, entries = list(told.rejects), told.entries
     due = learn_people(tx, told.events, rules)
-    batch = Batch(tx, told.events, rules)
+    batch = Batch(tx, told.events, rules, causes)
     try:
         for event in told.events:
             batch.take(event)
@@ -186,10 +198,9 @@ def _take(tx: Tx, told: _Told, rules: Rules) -> Taken:
     return Taken(len(entries), len(rejects), due)
 
 
-def _read(entry: Entry, rules: Rules) -> Event:
-    if entry.deliveries >= MAX_DELIVERIES:
-        died = f"its worker died {entry.deliveries - 1} times while taking it in"
-        raise BadEvent(f"event: {died}; it is not tried again by itself")
+def _read(entry: Entry, rules: Rules, died: int) -> Event:
+    if died >= MAX_DEATHS:
+        raise BadEvent(f"event: its worker died {died} times while taking it in; it is not tried again by itself")
     if entry.event is None:
         raise BadEvent("event: expected one field named event, holding a CloudEvent in JSON")
     event = parse_event(entry.event)

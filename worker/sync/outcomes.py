@@ -50,6 +50,8 @@ class Claim:
     at: datetime
     #: Read the members too, where that takes calls of their own.
     members: bool = False
+    #: Traces of what made the copy differ, the newest first; none while tracing is off.
+    causes: tuple[str, ...] = ()
 
     @property
     def creates(self) -> bool:
@@ -70,6 +72,8 @@ class Flown:
     outcome: Outcome
     status: int | None
     duration_s: float
+    #: The trace that it is a part of.
+    traceparent: str | None = None
 
 
 def outcome_of(error: Exception, claim: Claim, *, spread: float, wrote: bool = True) -> Outcome:

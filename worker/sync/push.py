@@ -34,6 +34,7 @@ from worker.sync.identity import in_ids
 from worker.sync.outcomes import Claim, Flown, outcome_of
 from worker.sync.settle import abandon, land
 from worker.sync.stand import stand
+from worker.sync.traces import flight, with_causes
 
 log = structlog.get_logger(__name__)
 
@@ -199,7 +200,7 @@ class _Push:
             self._done.due = DueCount()  # another worker has them in hand; asking again would only spin
         else:
             self._done.due = tx.count_due(door.connector.name, door.max_in_flight)
-        return claims
+        return with_causes(tx, claims)
 
     async def _fly(self, claim: Claim, ticket: str) -> Flown:
         """One call for one copy. Never raises: what went wrong is an outcome."""
@@ -214,17 +215,19 @@ class _Push:
             now=self._clock.monotonic,
         )
         outcome: Outcome
-        with line:
+        with flight(claim) as span, line:
             try:
                 async with asyncio.timeout(_READING_S if claim.members else door.deadline_s):
                     outcome = await self._call(line, claim)
             except Exception as error:  # noqa: BLE001 - `outcome_of` decides, bugs included
                 outcome = outcome_of(error, claim, spread=self._spread(), wrote=line.wrote)
-        status = line.last.status if line.last else None
+            status, traceparent = line.last.status if line.last else None, span.traceparent
+            span.note(status=status, outcome=type(outcome).__name__.lower())
         if line.window_s is not None:  # what others changed there meanwhile is overwritten (design rule 7)
             window_ms = round(line.window_s * 1000)
             log.info("members_replaced", remote=claim.copy.remote, list_id=claim.list_id, window_ms=window_ms)
-        return Flown(claim=claim, outcome=outcome, status=status, duration_s=self._clock.monotonic() - begun)
+        took_s = self._clock.monotonic() - begun
+        return Flown(claim=claim, outcome=outcome, status=status, duration_s=took_s, traceparent=traceparent)
 
     async def _call(self, line: Line, claim: Claim) -> Done:
         connector, copy = self._door.connector, claim.copy

@@ -21,10 +21,10 @@ from functools import partial
 
 import structlog
 
-from models.lead_list import Copy, Field, LeadList, Standing, with_copy
+from models.lead_list import Copy, Field, LeadList, Standing
 from models.ledger import Change
 from models.observation import Evidence, Observation, Shown
-from models.scan import UNDER_WAY, Finding, Scan, ScanState
+from models.scan import UNDER_WAY, Finding, Scan, ScanState, chained
 from models.values import replace
 from worker.engine import backoff
 from worker.engine.drift import alike_there, is_drift
@@ -35,7 +35,7 @@ from worker.errors import AccessLost, LeadsyncError, RateLimited, RedisAway, Tra
 from worker.ports import Clock, Lane, RemoteKey, Store, Tx
 from worker.remotes.base import Page
 from worker.remotes.line import Line
-from worker.sync.counting import countable, counted, must_recount
+from worker.sync.counting import countable, counted, has_lost, must_recount, to_read
 from worker.sync.membership import Looked, in_full, looked_at
 from worker.sync.outcomes import access_lost
 from worker.sync.push import Door
@@ -204,7 +204,8 @@ class _Scanner:
     def _turn(self, tx: Tx, scan: Scan, page: Page) -> Scan:
         """The page is taken in: turn to the next one, or judge what was found."""
         tx.scans.add_page(scan, [shown.remote_id for shown in page.items])
-        scan = replace(scan, pages=scan.pages + 1, cursor=page.next, tries=0, note="")
+        chain = chained(scan.chain, scan.cursor)
+        scan = replace(scan, pages=scan.pages + 1, chain=chain, cursor=page.next, tries=0, note="")
         if page.next is None:
             return self._judge(tx, scan)
         if page.next in tx.scans.cursors(scan.id):
@@ -220,10 +221,10 @@ class _Scanner:
         tx.scans.supersede(self._remote)
         if known and not shown:
             return self._hold(tx, scan, f"{self._remote} shows no list at all; {len(known)} are known there")
-        if self._rules.too_many(missing, len(known)):
-            return self._hold(tx, scan, f"{missing} of {len(known)} known lists are no longer shown")
-        if self._rules.too_many(drift, len(known)):
-            return self._hold(tx, scan, f"{drift} of {len(known)} known lists were changed there")
+        if self._rules.too_many(missing + drift, len(known)):
+            told = (missing, "are no longer shown"), (drift, "were changed there")
+            what = " and ".join(f"{count} {said}" for count, said in told if count)
+            return self._hold(tx, scan, f"of {len(known)} known lists, {what}")
         return replace(scan, state=ScanState.TAKING)
 
     def _hold(self, tx: Tx, scan: Scan, why: str) -> Scan:
@@ -242,35 +243,39 @@ class _Scanner:
         """Some lists of a page. What moves a known one is only noted, until the whole scan is believed."""
         looked = self._looked(tx, scan, [Finding(shown, asked_at) for shown in items])
         known = tx.find(self._keys(items))
-        new = [shown for shown in items if (self._remote, shown.remote_id) not in known]
+        new = self._not_gone(tx, [shown for shown in items if (self._remote, shown.remote_id) not in known], asked_at)
         self._welcome(tx, scan, new, asked_at)
         found, changed, moved = list[Finding](), list[_Changed](), 0
         for shown in items:
             if shown.remote_id not in looked:
                 continue
             before, seen = looked[shown.remote_id]
-            after, recount = (
-                self._news(before, seen),
-                must_recount(tx, before.copies[self._remote], rows.get(shown.remote_id), self._rules),
-            )
-            if after is None:
-                changed += [(before, _look(before, self._remote, members=True), ())] if recount else []
+            copy, there = before.copies[self._remote], rows.get(shown.remote_id)
+            after, recount = self._news(before, seen), must_recount(tx, copy, there, self._rules)
+            lost = has_lost(copy, there)
+            if after is None and not lost:
+                changed += [(before, to_read(before, self._remote, members=True), ())] if recount else []
                 continue
-            copy, drift = before.copies[self._remote], is_drift(before, after, self._remote, self._rules)
+            drift = after is not None and is_drift(before, after, self._remote, self._rules)
             # A finding waits until the scan is believed; a push that is due would meanwhile write over what it found.
-            if self._overtaken(copy, asked_at) or (drift and copy.standing is Standing.DUE):
+            if self._overtaken(copy, seen, asked_at) or (drift and copy.standing is Standing.DUE):
                 moved += 1
-                changed.append((before, _look(returned(before, self._remote), self._remote, members=recount), ()))
-            elif drift:
-                found.append(Finding(shown, asked_at))
-            else:
-                counted = _look(after.lead_list, self._remote, members=True) if recount else after.lead_list
+                changed.append((before, to_read(returned(before, self._remote), self._remote, members=recount), ()))
+            elif drift or lost:
+                found.append(Finding(replace(shown, rows=there) if lost else shown, asked_at))
+            elif after is not None:
+                counted = to_read(after.lead_list, self._remote, members=True) if recount else after.lead_list
                 changed.append((before, counted, after.changes))
         self._save(tx, changed)
         # What an earlier page showed of these lists is out of date, whatever it was.
         tx.scans.taken(scan.id, [shown.remote_id for shown in items])
         tx.scans.find(scan.id, found)
         return replace(scan, new=scan.new + len(new), moved=scan.moved + moved)
+
+    def _not_gone(self, tx: Tx, items: Sequence[Shown], asked_at: datetime) -> list[Shown]:
+        """Without lists that were found to be gone since the page was asked for."""
+        gone = tx.scans.gone_since(self._keys(items)) if items else {}
+        return [shown for shown in items if gone.get((self._remote, shown.remote_id), asked_at) <= asked_at]
 
     def _welcome(self, tx: Tx, scan: Scan, items: Sequence[Shown], asked_at: datetime) -> None:
         """Lists that nobody knew."""
@@ -292,11 +297,12 @@ class _Scanner:
         # Without versions its stamp is the moment of the look, which alone is no news.
         return None if back is before and alike_there(before, observed.lead_list, self._remote) else observed
 
-    def _overtaken(self, copy: Copy, asked_at: datetime) -> bool:
+    def _overtaken(self, copy: Copy, seen: Observation, asked_at: datetime) -> bool:
         """Design rule 4: a call of ours was under way, or has ended, since the page was asked for. Versions tell by
-        themselves which of two looks is older; without them the list is read again.
+        themselves which of two looks is older; without them, or with the same one twice, the list is read again.
         """
-        if self._rules.remotes[self._remote].versioned:
+        repeated = any(shown.stamp.same_as(seen.stamp) for shown in copy.seen.values())
+        if self._rules.remotes[self._remote].versioned and not repeated:
             return False
         return copy.intent is not None or copy.look or (copy.landed_at is not None and copy.landed_at >= asked_at)
 
@@ -334,12 +340,14 @@ class _Scanner:
             if finding.shown.remote_id not in looked:
                 continue
             before, seen = looked[finding.shown.remote_id]
-            if self._overtaken(before.copies[self._remote], finding.asked_at):
+            read = partial(to_read, remote=self._remote, members=finding.shown.rows is not None)
+            if self._overtaken(before.copies[self._remote], seen, finding.asked_at):
                 moved += 1
-                changed.append((before, _look(returned(before, self._remote), self._remote), ()))
+                changed.append((before, read(returned(before, self._remote)), ()))
                 continue
             observed = observe(returned(before, self._remote), seen, self._rules)
-            changed.append((before, observed.lead_list, observed.changes))
+            after = observed.lead_list if finding.shown.rows is None else read(observed.lead_list)
+            changed.append((before, after, observed.changes))
         self._save(tx, changed)
         tx.scans.taken(scan.id, [finding.shown.remote_id for finding in findings])
         repaired = scan.repaired + len(changed) - moved
@@ -385,8 +393,3 @@ _Changed = tuple[LeadList, LeadList, Sequence[Change]]
 
 def _chunks(items: Sequence[Shown]) -> Iterable[Sequence[Shown]]:
     return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
-
-
-def _look(lead_list: LeadList, remote: str, *, members: bool = False) -> LeadList:
-    copy = lead_list.copies[remote]
-    return with_copy(lead_list, replace(copy, look=True, look_members=copy.look_members or members))

@@ -5,12 +5,14 @@ Called by the CLI, and by tick and web through `worker.scan_bell`.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from models.audit import Action
 from models.scan import UNDER_WAY, Scan, ScanState, Trigger
 from models.values import replace
 from worker.errors import NotKnown, NotPossible
+from worker.parts import Glance
 from worker.ports import Tx
 
 #: A nudged scan takes at most this share of the time: senders of webhooks do not know what a scan costs.
@@ -22,6 +24,18 @@ def begin(tx: Tx, remote: str, trigger: Trigger) -> Scan:
     """The scan that is under way, or a new one."""
     latest = tx.scans.latest(remote)
     return latest if latest is not None and latest.state in UNDER_WAY else tx.scans.open(remote, trigger)
+
+
+def ripe(tx: Tx, every_s: Mapping[str, float], nudged: Collection[str]) -> list[str]:
+    """The remotes for which `due` may have an answer, by one look at all of them."""
+
+    def is_ripe(remote: str, last: Glance) -> bool:
+        if last.under_way:
+            return last.waits
+        return last.started_at is None or last.started_at + timedelta(seconds=every_s[remote]) <= tx.now
+
+    glance = tx.scans.glance(every_s)
+    return sorted(remote for remote, last in glance.items() if remote in nudged or is_ripe(remote, last))
 
 
 def due(tx: Tx, remote: str, *, every_s: float, nudged: bool) -> Trigger | None:

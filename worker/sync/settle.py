@@ -27,6 +27,7 @@ from worker.sync.identity import keys_of
 from worker.sync.membership import held_off, in_full, in_short, members_named, overwritten
 from worker.sync.outcomes import Claim, Flown, look_first, name_of
 from worker.sync.stand import stand, take_in_people
+from worker.sync.traces import landed
 
 log = structlog.get_logger(__name__)
 
@@ -59,9 +60,10 @@ def land(tx: Tx, flown: list[Flown], rules: Rules, *, late_write_s: float) -> No
         else:
             lead_list, changes, word = _apply(lead_list, copy, one, rules, tx.now, late_write_s)
         if word == "gone":
-            tx.scans.count_gone(copy.remote)
+            tx.scans.found_gone(copy.remote, copy.remote_id)
         lists[one.claim.list_id] = lead_list
         tx.note(lead_list.id, changes)
+        landed(tx, one, lead_list.id, changes)
         attempts.append(_attempt(one, tx.now, word))
     tx.save(stand(tx, [(before[number], one) for number, one in lists.items()], rules))
     tx.attempted(attempts)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
-from models.event import BadEvent, EventType, parse_event
+from models.event import MAX_EVENT_BYTES, BadEvent, EventType, parse_event
 from models.observation import Shown
+from worker import tracing
 from worker.errors import Permanent
 from worker.remotes.base import Answer, Connector, Request
 
@@ -43,6 +46,24 @@ async def read(body: bytes, remote: Connector, webhook_id: str | None) -> News:
         case _:
             own = "a lead list as its API shows it" if versioned else "its own webhook JSON, with an event_type"
             raise BadEvent(f"event: expected a CloudEvent, or {own}")
+
+
+@contextmanager
+def traced(news: News, remote: str, header: str | None) -> Iterator[News]:
+    """With the trace that its event is a part of: the sender's, in the event or in the header, or one that begins here.
+    What the event says of that by itself is left as it is.
+    """
+    tracer = tracing.tracer()
+    if not tracer.on or news.event is None:
+        yield news
+        return
+    said = orjson.loads(news.event)
+    brought = said.get("traceparent") or header
+    with tracer.span(
+        "webhook", tracing.Side.SERVER, (brought,) if brought else (), remote=remote, event_id=said["id"]
+    ) as span:
+        event = orjson.dumps(said | {"traceparent": said.get("traceparent") or span.traceparent})
+        yield replace(news, event=event) if len(event) <= MAX_EVENT_BYTES else news
 
 
 def _cloud_event(body: bytes, remote: Connector, webhook_id: str | None) -> News:

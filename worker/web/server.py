@@ -13,6 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.routing import Mount
 
+from worker import tracing
 from worker.celery_app import TaskName
 from worker.dispatch import put_off
 from worker.errors import UsageError
@@ -75,7 +76,11 @@ def serve(settings: Settings, redis_url: str) -> None:
         sys.stderr.write(f"leadsync: web on http://{host}:{port}\n")
         if web.password is None and not is_loopback(host):
             sys.stderr.write("leadsync: pages and API answer on this machine only, until web.password is set\n")
-        make_server(app).run(sockets=[listening])
+        tracing.begin()
+        try:
+            make_server(app).run(sockets=[listening])
+        finally:
+            tracing.end()
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:

@@ -17,7 +17,7 @@ from models.event import BadEvent
 from worker.errors import RedisAway, UsageError
 from worker.settings import RemoteSettings
 from worker.web.inbox import Inbox
-from worker.web.news import read
+from worker.web.news import read, traced
 from worker.web.proof import NotProven, Proof
 from worker.wiring import Runtime
 
@@ -51,7 +51,8 @@ def router(runtime: Runtime, wake: Callable[[str], None], now: Callable[[], floa
             signature.check(body, proof.keys)
         webhook_id = signature.id.decode() if signature else None
         news = await read(body, runtime.registry.connector(remote), webhook_id)
-        return await inbox.put(remote, news, nudge_s=remotes[remote].scan_every_s)
+        with traced(news, remote, request.headers.get("traceparent")) as told:
+            return await inbox.put(remote, told, nudge_s=remotes[remote].scan_every_s)
 
     @routes.post("/webhooks/{remote}")
     async def webhook(remote: str, request: Request) -> JSONResponse:

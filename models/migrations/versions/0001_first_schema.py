@@ -54,6 +54,18 @@ def upgrade() -> None:
     op.create_index("ix_changes_list", "changes", ["list_id", "id"], unique=False)
 
     op.create_table(
+        "traces",
+        sa.Column("id", NUMBER, autoincrement=True, nullable=False),
+        sa.Column("list_id", sa.BigInteger(), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("field", sa.String(length=16), nullable=True),
+        sa.Column("traceparent", sa.String(length=55), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_traces"),
+    )
+    op.create_index("ix_traces_list", "traces", ["list_id", "id"], unique=False)
+    op.create_index("ix_traces_at", "traces", ["at"], unique=False)
+
+    op.create_table(
         "lead_lists",
         sa.Column("id", NUMBER, autoincrement=True, nullable=False),
         sa.Column("kind", sa.String(length=16), nullable=True),
@@ -179,6 +191,10 @@ def downgrade() -> None:
     op.drop_table("remotes")
     op.drop_table("rejects")
     op.drop_table("lead_lists")
+    op.drop_index("ix_traces_at", "traces")
+    op.drop_index("ix_traces_list", "traces")
+
+    op.drop_table("traces")
     op.drop_index("ix_changes_list", "changes")
 
     op.drop_table("changes")

@@ -92,6 +92,7 @@ def upgrade() -> None:
         sa.Column("ended_at", MOMENT, nullable=True),
         sa.Column("note", sa.String(length=600), nullable=False),
         sa.Column("cursor", sa.Text(), nullable=True),
+        sa.Column("chain", sa.String(length=16), server_default="", nullable=False),
         sa.Column("due_at", MOMENT, nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("fence", NUMBER, nullable=False),
@@ -147,9 +148,17 @@ def upgrade() -> None:
         sa.Column("after", DOCUMENT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_audit"),
     )
+    op.create_table(
+        "gone_lists",
+        sa.Column("remote_id", sa.String(length=512), nullable=False),
+        sa.Column("remote", sa.String(length=128), nullable=False),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.PrimaryKeyConstraint("remote_id", "remote", name="pk_gone_lists"),
+    )
 
 
 def downgrade() -> None:
+    op.drop_table("gone_lists")
     op.drop_table("audit")
     op.drop_table("plans")
     op.drop_table("scan_findings")

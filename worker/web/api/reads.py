@@ -21,6 +21,7 @@ from worker.documents.doctor import DoctorDocument, doctor
 from worker.documents.lists import ListLine, PageDocument, ParkedLine
 from worker.documents.members import MemberDocument, member, members
 from worker.documents.plan import PLAN_PATIENCE, PlanDocument, plan
+from worker.documents.remembered import Remembered
 from worker.documents.scans import ScanDocument, scan_document, scans
 from worker.documents.show import ShowDocument, show
 from worker.documents.status import StatusDocument, status
@@ -44,6 +45,7 @@ from worker.web.api.shapes import (
     PlanQuery,
     ScansQuery,
     ShowQuery,
+    StatusQuery,
     Text,
 )
 from worker.wiring import Runtime
@@ -80,6 +82,7 @@ class Reads:
     def __init__(self, runtime: Runtime, views: Views, health: Health) -> None:
         self._runtime, self._views, self._health = runtime, views, health
         self._one_at_a_time = asyncio.Lock()
+        self._tally = Remembered(lambda view: view.tally())
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -110,14 +113,15 @@ class Reads:
         """Who asks, as the audit would name them."""
         return Document(MeDocument(name=by.name, role=by.role, csrf_token=by.csrf))
 
-    async def status(self) -> Document:
+    async def status(self, query: Annotated[StatusQuery, Query()]) -> Document:
         """How all copies stand, why due ones wait, and the state of each remote."""
-        return Document(await status(self._runtime, self._views))
+        counted = await self._tally.ask(self._views, fresh=query.fresh)
+        return Document(await status(self._runtime, self._views, counted))
 
     async def lists(self, query: Annotated[ListsQuery, Query()]) -> Document:
         """Lead lists and how their copies stand."""
         which, ask = ListFilter(query.remote, query.name), partial(pages.lists, self._runtime, self._views)
-        page = ask(query.standing, limit=query.limit, after=query.after, which=which, sort=query.sort)
+        page = ask(query.standing, limit=query.limit, after=query.after, which=which, sort=query.sort, down=query.down)
         return Document(await page)
 
     async def show(

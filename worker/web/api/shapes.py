@@ -19,10 +19,17 @@ def _storable(text: str) -> str:
     return text
 
 
+#: Told to programs only: our own sentences say more than that something does not match.
+_NO_NUL, _REMOTE_AND_ID = {"pattern": r"^[^\u0000]*$"}, {"pattern": r"^[^:\u0000]+:[^\u0000]+$"}
 #: Text from outside; PostgreSQL keeps no NUL.
-Text = Annotated[str, StringConstraints(min_length=1, max_length=600), AfterValidator(_storable)]
+Text = Annotated[
+    str, StringConstraints(min_length=1, max_length=600), AfterValidator(_storable), Field(json_schema_extra=_NO_NUL)
+]
 #: As commands take it.
-CopyName = Annotated[Text, Field(description="A list on a remote, as REMOTE:ID", examples=["crm:17"])]
+CopyName = Annotated[
+    Text,
+    Field(description="A list on a remote, as REMOTE:ID", examples=["crm:17"], json_schema_extra=_REMOTE_AND_ID),
+]
 Number = Annotated[int, Field(ge=1, le=2**62)]
 FieldName = Literal["name", "owner", "enrichment", "members"]
 
@@ -38,6 +45,12 @@ class Page(_Query):
     after: Text | None = Field(default=None, description="`next` of the page before")
 
 
+class StatusQuery(_Query):
+    """How exactly."""
+
+    fresh: bool = Field(default=False, description="Count anew, even if a large database was counted seconds ago")
+
+
 class ListsQuery(Page):
     """Which lists; everything that is given must hold."""
 
@@ -45,6 +58,7 @@ class ListsQuery(Page):
     remote: Text | None = Field(default=None, description="Those with a copy there")
     standing: list[Standing] = Field(default=[], description="Lists with a copy that stands so; may be repeated")
     sort: Sort = Field(default=Sort.NUMBER, description="standing: the most urgent first; age: the oldest first")
+    down: bool = Field(default=False, description="The other way round; lists without a name, or an age, stay last")
 
 
 class ParkedQuery(Page):

@@ -52,6 +52,7 @@ def router(front: Front) -> APIRouter:
             _status(front, request), front.pace.ask(views), backlog(runtime), open_alerts(views)
         )
         contents: dict[str, Any] = {"found": found, "sentence": words.sentence(found), "bar": words.bar(found)}
+        contents["most"] = words.most_a_minute(found)
         contents |= {"whole": pace, "late": late, "plots": _plots(pace, late), "alerts": alerts.items}
         return draw(request, "now.html", title="Now", live=True, **contents)
 
@@ -100,9 +101,10 @@ def _lists(front: Front) -> APIRouter:
         asked = query(request)
         standings = [_standing(word) for word in asked.all("standing")]
         which, sort = ListFilter(asked.get("remote"), asked["q"].strip() or None), _sort(asked["sort"])
-        found = documents.lists(runtime, views, standings, limit=ROWS, after=asked.get("after"), which=which, sort=sort)
-        contents: dict[str, Any] = {"asked": _kept(asked, "q", "remote", "standing", "sort"), "remotes": front.remotes}
-        return draw(request, "lists.html", title="Lists", live=True, page=await found, **contents)
+        ask = partial(documents.lists, runtime, views, standings, limit=ROWS, after=asked.get("after"))
+        page = await ask(which=which, sort=sort, down=bool(asked["down"]))
+        kept = _kept(asked, "q", "remote", "standing", "sort", "down")
+        return draw(request, "lists.html", title="Lists", live=True, page=page, asked=kept, remotes=front.remotes)
 
     @routes.get("/list")
     async def one(request: Request) -> Response:

@@ -140,6 +140,16 @@ def bar(found: StatusDocument) -> list[Part]:
     return parts
 
 
+def most_a_minute(found: StatusDocument) -> int | None:
+    """Calls that all rate budgets together leave room for now; None when nobody can tell."""
+    room = [
+        min(60 * one.budget.limit["second"], one.budget.limit["minute"]) * one.budget.share
+        for one in found.remotes.values()
+        if not isinstance(one.budget, str)
+    ]
+    return round(sum(room)) if room else None
+
+
 def duration(seconds: float | None) -> str:
     """Seconds in the largest unit that makes sense."""
     if seconds is None:

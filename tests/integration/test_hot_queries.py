@@ -1,0 +1,66 @@
+"""What is asked all the time is answered from indexes, on both databases: its cost does not grow with what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.big_tables import REMOTES, Size, fill
+from tests.support.explaining import Asked, asked
+from worker.store.database import open_database
+from worker.store.sql import SqlStore, SqlTx
+from worker.store.views import View, Views
+
+SIZE = Size(lists=5_000, ledger=10_000, calls=500, others=3_000)
+TABLES = ("lead_lists", "copies", "links", "wanted", "members", "changes", "attempts", "scans")
+
+HOT: dict[str, Callable[[SqlTx], Any]] = {
+    "due": lambda tx: tx.due("instantly", 16),
+    "count_due": lambda tx: tx.count_due("instantly", 16),
+    "due_remotes": lambda tx: tx.due_remotes(REMOTES),
+    "find": lambda tx: tx.find([("crm", f"crm-{n}") for n in range(1, 10)]),
+    "load": lambda tx: tx.load(range(1, 10)),
+    "latest scan": lambda tx: tx.scans.latest("crm"),
+    "all scans at a glance": lambda tx: tx.scans.glance(REMOTES),
+    "last complete scan": lambda tx: tx.scans.last_complete("crm"),
+}
+VIEWS: dict[str, Callable[[View], Any]] = {
+    "timeline of a list": lambda view: view.ledger.history(100, 50),
+    "status": lambda view: view.tally(),
+}
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[SqlStore]:
+    """Thousands of lists, hundreds of scans."""
+    fill(database_url, SIZE)
+    store = SqlStore(open_database(database_url))
+    yield store
+    store.close()
+
+
+def test_nothing_hot_reads_a_table_from_end_to_end(store: SqlStore) -> None:
+    """Claims, lookups, loads, ticks, the timeline and the counts of status."""
+    views, found = Views(store._engine), dict[str, Asked]()
+    for name, work in HOT.items():
+        with asked(store._engine) as found[name]:
+            store.run_now(work)
+    for name, question in VIEWS.items():
+        with asked(store._engine) as found[name]:
+            views.look(question)
+
+    # Small tables are read faster as they are, and PostgreSQL knows that.
+    whole = {name: one.read_whole(*TABLES, if_large=True) for name, one in found.items()}
+
+    assert {name: [] for name in (*HOT, *VIEWS)} == whole
+    assert all(one.statements for one in found.values())
+
+
+def test_the_plans_are_read_rightly(store: SqlStore) -> None:
+    """A query without an index is found out, or the test above would prove nothing."""
+    with asked(store._engine) as whole, store._engine.connect() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM copies WHERE fence = 12345")
+
+    assert 1 == len(whole.read_whole("copies"))
