@@ -5,7 +5,6 @@ Imported by the other files of this folder, which `./run bench NAME` runs. Linux
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
 import itertools
@@ -18,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -29,6 +28,9 @@ import orjson
 import redis
 from sqlmodel import Session
 
+from bench.table import Figure as Figure  # noqa: PLC0414 - told on, with the two below: each bench shows its figures
+from bench.table import options as options  # noqa: PLC0414 - the same
+from bench.table import show as show  # noqa: PLC0414 - the same
 from models.lead_list import Copy, Field, Kind, LeadList, Seen, Stamp, Wanted
 from tests.support.postgres import running_postgres
 from tests.support.waiting import wait_until
@@ -389,41 +391,3 @@ def prepare_plain_worker(events: Sequence[bytes], start: Sequence[Fields]) -> No
         session.commit()
     for one in events:
         lead_list_changed.delay(orjson.loads(one))
-
-
-# The table
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
-    """One line of a bench: a figure, and the same of what it is compared with."""
-
-    what: str
-    value: float
-    unit: str
-    baseline: float | None = None
-    #: What the baseline is.
-    of: str = ""
-
-    @property
-    def ratio(self) -> float | None:
-        return self.value / self.baseline if self.baseline else None
-
-
-def options(doc: str | None) -> argparse.Namespace:
-    """The arguments that all benches have."""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="a quick size, to see that it works")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of the table")
-    return parser.parse_args()
-
-
-def show(figures: Iterator[Figure], *, as_json: bool) -> None:
-    """Lines as they come, or one document at the end."""
-    if as_json:
-        print(json.dumps({"items": [{**asdict(one), "ratio": one.ratio} for one in figures], "next": None}))
-        return
-    print(f"{'':52} {'figure':>12} {'':12} {'baseline':>12} {'ratio':>8}")
-    for one in figures:
-        ratio = f"{one.baseline:12,.6g} {one.ratio:8.3g}  {one.of}" if one.baseline and one.ratio else ""
-        print(f"{one.what:52} {one.value:12,.6g} {one.unit:12} {ratio}", flush=True)

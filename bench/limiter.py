@@ -1,6 +1,6 @@
-"""How much of a strict rate limit four worker processes can use, and how often they hit it. Run by hand.
+"""Limiter: how much of a strict rate limit four worker processes can use, and how often they hit it. Run by hand.
 
-    python bench/limiter.py [--seconds 10] [--counting waves|random] [--json]
+    ./run bench limiter [--seconds 10] [--counting waves|random] [--json [FILE]]
 
 Held fixed in every row: the machine, the Redis server, four worker processes at full load, and one server
 process that allows 100 calls in any 1 s and 6000 in any 60 s, looks at every sliding window, and refuses what
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib.util
 import json
 import multiprocessing
 import random
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
@@ -37,6 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import redis
 from redis.asyncio import Redis
 
+from bench import table
 from worker.embedded import embedded_redis
 from worker.limits.base import Ending, Lane, Report, Window
 from worker.limits.budget import RedisBudget, budget_client
@@ -196,12 +198,37 @@ def gcra_safe_for_round_trip(redis: Redis, round_trip_s: float) -> Limiter:
     )
 
 
+class MovingWindow:
+    """The package `limits`, by its strictest strategy: a log of calls in Redis, which is asked again and again."""
+
+    def __init__(self, redis: Redis, _: float) -> None:
+        from limits import RateLimitItemPerSecond
+        from limits.aio.storage import RedisStorage
+        from limits.aio.strategies import MovingWindowRateLimiter
+
+        pool = redis.connection_pool
+        storage = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)
+        self._limiter = MovingWindowRateLimiter(storage)
+        self._items = [RateLimitItemPerSecond(w.limit, int(w.seconds)) for w in WINDOWS]
+
+    async def take(self) -> tuple[str, ...]:
+        for item in self._items:
+            while not await self._limiter.hit(item, "bench"):  # noqa: ASYNC110 - all that it offers
+                await asyncio.sleep(0.01)
+        return ("",)
+
+    def ended(self, ticket: str, status: int) -> None:
+        """It does not learn."""
+
+
 LIMITERS: dict[str, Callable[[Redis, float], Limiter]] = {
     "leadsync": Ours,
     "GCRA, full burst": gcra_full,
     "GCRA, safe burst": gcra_safe,
     "GCRA, safe for the round trip": gcra_safe_for_round_trip,
 }
+if importlib.util.find_spec("limits"):  # with `./run bench peers`
+    LIMITERS["limits, moving window"] = MovingWindow
 
 
 # The workers
@@ -346,19 +373,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each of the eight runs")
     parser.add_argument("--counting", choices=["waves", "random"], default="waves", help="see above")
-    parser.add_argument("--json", action="store_true", help="one JSON document instead of the table")
+    table.add_json(parser)
     options = parser.parse_args()
-    if options.json:
-        print(json.dumps([asdict(row) for row in rows(options.seconds, options.counting)]))
+    if options.json == "-":
+        print(json.dumps(_document(rows(options.seconds, options.counting))))
         return
+    kept = list[Row]()
+    print(" · ".join(f"{name} {version}" for name, version in table.versions().items()))
     print(f"{'limiter':30} {'trip':>7} {'calls/s':>8} {'possible':>9} {'429s':>6} {'later':>6} {'in 1 s':>7}")
     for row in rows(options.seconds, options.counting):
+        kept.append(row)
         print(
             f"{row.limiter:30} {row.round_trip_ms:4.0f} ms {row.calls_per_s:8.1f}"
             f" {row.share_of_possible:9.1%} {row.refused:6} {row.refused_later:6}"
             f" {row.most_in_window['1']:7}",
             flush=True,
         )
+    table.write(options.json, _document(kept))
+
+
+def _document(measured: Iterable[Row]) -> dict[str, object]:
+    return {"versions": table.versions(), "items": [asdict(row) for row in measured], "next": None}
 
 
 if __name__ == "__main__":

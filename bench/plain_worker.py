@@ -56,6 +56,11 @@ def client() -> httpx.Client:
 
 @app.task(autoretry_for=(httpx.HTTPError, OperationalError), retry_backoff=True, max_retries=None)
 def lead_list_changed(told: dict[str, Any]) -> None:
+    """One event, as a task of Celery."""
+    take_in(told)
+
+
+def take_in(told: dict[str, Any]) -> None:
     """Take one event in and tell the other remotes."""
     data = told["data"]
     with Session(engine()) as session:
