@@ -240,10 +240,10 @@ class Stage:
 
     def _fresh(self, *, filled: bool = False, partitions: int = 1) -> str:
         self._redis.flushdb()
-        os.environ["LEADSYNC_EVENTS__PARTITIONS"] = str(partitions)
         seed(self._remotes, self._history.start)
         url = self._new_database()
         configure(Path.cwd(), database_url=url, urls=self._urls(), redis_url=self._redis_url)
+        os.environ["LEADSYNC_EVENTS__PARTITIONS"] = str(partitions)
         if filled:
             start = self._history.start
             fill_store(url, Registry(load_settings()).rules, wanted=start, shown=start)
