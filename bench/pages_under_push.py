@@ -3,7 +3,7 @@
     ./run bench pages_under_push [--small] [--json]
 
 Held fixed: the machine, one Redis, one Instantly simulator that answers every call 20 ms after it came, and calls that
-all change one name; 40,000 due copies of as many lists. One process pushes all the time, with 64 calls in flight and a
+all change one name; 80,000 due copies of as many lists. One process pushes all the time, with 64 calls in flight and a
 rate budget that is never short: full load. In every other round a client opens five pages a second of a web process,
 one after another: the Now page, lists, a search, one list, what waits. The rounds alternate (without, with, with,
 without …), so that whatever else the machine does, and a ledger that grows, falls on both alike.
@@ -70,7 +70,7 @@ class Size:
     round_s: float
 
 
-FULL: Final = Size(40_000, 20, 1.0)
+FULL: Final = Size(80_000, 20, 1.0)
 SMALL: Final = Size(4_000, 1, 0.5)
 
 
