@@ -17,7 +17,7 @@ import orjson
 from redis import Redis
 
 from tests.support.waiting import wait_until
-from worker.partitions import partition_key, partition_of
+from worker.partitions import MOST, partition_key, partition_of
 from worker.simulators.running import RunningSimulator, running_all
 
 #: Short, so that what a killed worker left is taken up within a test.
@@ -98,8 +98,8 @@ class Stack:
 
     def unfinished(self) -> int:
         """Entries of the stream that were taken and not acknowledged, or not taken at all."""
-        keys = self.redis.keys("leadsync:events*")
-        groups = [group for key in keys for group in self.redis.xinfo_groups(key)]
+        keys = [partition_key("leadsync:events", number) for number in range(MOST)]
+        groups = [group for key in keys if self.redis.exists(key) for group in self.redis.xinfo_groups(key)]
         return sum(group["pending"] + (group["lag"] or 0) for group in groups)
 
     def start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
