@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from billiard import current_process
@@ -11,7 +12,7 @@ from celery import Task
 
 from tasks import marks
 from worker.celery_app import TaskName, app
-from worker.dispatch import Turn, answered, put_off, ring, ring_all
+from worker.dispatch import in_turn, put_off, ring, ring_all
 from worker.sync.intake import drain
 from worker.wiring import Runtime, process_runtime
 
@@ -23,22 +24,18 @@ def intake(self: Task[Any, Any], partition: int = 0) -> None:
     # Stable over restarts of this child, so that its successor finds what it left unfinished.
     consumer = f"{self.request.hostname}.{getattr(current_process(), 'index', 0)}"
     with put_off(TaskName.INTAKE):
-        if runtime.run(_in_turn(runtime, consumer, partition, lambda: marks.leave(self))):
+        if runtime.run(take_in(runtime, consumer, partition, lambda: marks.leave(self))):
             ring(runtime.bells, TaskName.INTAKE, partition)
 
 
-async def _in_turn(runtime: Runtime, consumer: str, partition: int, proceed: Callable[[], None]) -> bool:
-    """As the only worker that does, so that events keep their order. True when there is more to do at once."""
-    await answered(runtime.redis, TaskName.INTAKE, partition)
-    turn = Turn(runtime.redis, TaskName.INTAKE, partition)
-    if not await turn.take():
-        return False
-    more = False
-    try:
-        await _drain(runtime, consumer, partition, proceed)
-    finally:
-        more = await turn.end()
-    return more
+async def take_in(runtime: Runtime, consumer: str, partition: int, proceed: Callable[[], None]) -> bool:
+    """As the only worker that does, so that events keep their order. True when there is more to do at once.
+
+    `proceed` hears of each batch that was taken in.
+    """
+    work = partial(_drain, runtime, consumer, partition, proceed)
+    _, again = await in_turn(runtime.redis, work, TaskName.INTAKE, partition)
+    return again
 
 
 async def _drain(runtime: Runtime, consumer: str, partition: int, proceed: Callable[[], None]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from worker.celery_app import TaskName, app
-from worker.dispatch import Turn, answered, put_off, ring
+from worker.dispatch import in_turn, put_off, ring
+from worker.sync.push import Pushed
 from worker.sync.push import push as push_remote
 from worker.wiring import Runtime, process_runtime
 
@@ -23,22 +25,12 @@ def push(remote: str) -> None:
 
 async def _push(runtime: Runtime, remote: str) -> None:
     with put_off(TaskName.PUSH, remote=remote):
-        if await _slice(runtime, remote):
+        done, again = await in_turn(runtime.redis, partial(_slice, runtime, remote), TaskName.PUSH, remote)
+        if again or (done is not None and done.calls > 0 and done.due.live + done.due.retry > 0):
             # A broker that does not answer must not stop what else goes on here.
             await asyncio.to_thread(ring, runtime.bells, TaskName.PUSH, remote)
 
 
-async def _slice(runtime: Runtime, remote: str) -> bool:
-    """True when there is more to do at once."""
-    await answered(runtime.redis, TaskName.PUSH, remote)
-    turn = Turn(runtime.redis, TaskName.PUSH, remote)
-    if not await turn.take():
-        return False
-    more = False
-    try:
-        door, rules = runtime.door(remote), runtime.registry.rules
-        done = await push_remote(door, runtime.store, rules, runtime.clock, for_s=SLICE_S)
-        more = done.calls > 0 and done.due.live + done.due.retry > 0
-    finally:
-        more |= await turn.end()
-    return more
+async def _slice(runtime: Runtime, remote: str) -> Pushed:
+    door, rules = runtime.door(remote), runtime.registry.rules
+    return await push_remote(door, runtime.store, rules, runtime.clock, for_s=SLICE_S)

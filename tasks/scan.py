@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from worker.celery_app import TaskName, app
-from worker.dispatch import Turn, answered, put_off, ring, ring_all
+from worker.dispatch import in_turn, put_off, ring, ring_all
 from worker.sync.scan import Scanned
 from worker.sync.scan import scan as scan_remote
 from worker.wiring import Runtime, process_runtime
@@ -24,22 +25,12 @@ def scan(remote: str) -> None:
 
 async def _scan(runtime: Runtime, remote: str) -> None:
     with put_off(TaskName.SCAN, remote=remote):
-        scanned, more = await _slice(runtime, remote)
+        scanned, again = await in_turn(runtime.redis, partial(_slice, runtime, remote), TaskName.SCAN, remote)
         await asyncio.to_thread(ring_all, runtime.bells, scanned.due if scanned else ())
-        if more:
+        if again or (scanned is not None and scanned.more):
             await asyncio.to_thread(ring, runtime.bells, TaskName.SCAN, remote)
 
 
-async def _slice(runtime: Runtime, remote: str) -> tuple[Scanned | None, bool]:
-    """What came of it, and whether there is more to do at once."""
-    await answered(runtime.redis, TaskName.SCAN, remote)
-    turn = Turn(runtime.redis, TaskName.SCAN, remote)
-    if not await turn.take():
-        return None, False
-    scanned, again = None, False
-    try:
-        door, rules = runtime.door(remote), runtime.registry.rules
-        scanned = await scan_remote(door, runtime.store, rules, runtime.clock, for_s=SLICE_S)
-    finally:
-        again = await turn.end()
-    return scanned, again or (scanned is not None and scanned.more)
+async def _slice(runtime: Runtime, remote: str) -> Scanned | None:
+    door, rules = runtime.door(remote), runtime.registry.rules
+    return await scan_remote(door, runtime.store, rules, runtime.clock, for_s=SLICE_S)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Iterable, Iterator
-from typing import cast
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeVar, cast
 
 import structlog
 from kombu.exceptions import OperationalError
@@ -21,6 +21,8 @@ from redis.exceptions import RedisError
 from worker.celery_app import TaskName, app
 from worker.errors import LeadsyncError
 from worker.redis_access import PREFIX
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -93,6 +95,24 @@ class Turn:
             await self._prolonging
         ended = self._redis.eval(_END_TURN, 2, self._held, self._again, self._mine)
         return bool(await cast("Awaitable[int]", ended))
+
+
+async def in_turn(
+    redis: AsyncRedis, work: Callable[[], Awaitable[T]], task: TaskName, *args: str | int
+) -> tuple[T | None, bool]:
+    """Answer the ring, and do this as the only worker that does. What it came to, None when another one has the turn;
+    and whether somebody was sent away meanwhile, so that it must be looked at again.
+    """
+    await answered(redis, task, *args)
+    turn = Turn(redis, task, *args)
+    if not await turn.take():
+        return None, False
+    again = False
+    try:
+        done = await work()
+    finally:
+        again = await turn.end()
+    return done, again
 
 
 async def _prolong(redis: AsyncRedis, key: str, ended: asyncio.Event) -> None:

@@ -1,16 +1,29 @@
-"""What tests of commands share: a database with the newest schema, and the command told of it."""
+"""What tests on servers share: every store, a database with the newest schema, and the command told of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import Command, Leadsync, remote_env
+from tests.support.stores import RunsNow, opened
 from worker.store.database import open_database, upgrade
+from worker.store.memory import MemoryStore
 from worker.store.sql import SqlStore
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
+def every_store(request: pytest.FixtureRequest) -> Iterator[RunsNow]:
+    """The in-memory twin, SQLite and PostgreSQL: whatever one of them does the others do too."""
+    if request.param == "memory":
+        yield MemoryStore(lambda: datetime.now(UTC))
+    else:
+        with opened(request.getfixturevalue(f"{request.param}_url")) as store:
+            yield store
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def take_in(runtime: Runtime, partition: int) -> bool:
     """What the task does."""
     from tasks import intake as door
 
-    return runtime.run(door._in_turn(runtime, "one", partition, lambda: None))
+    return runtime.run(door.take_in(runtime, "one", partition, lambda: None))
 
 
 def test_events_of_a_list_keep_their_order_in_one_partition(desk: Desk) -> None:
@@ -142,7 +142,7 @@ def test_a_partition_is_taken_in_by_one_worker_at_a_time(desk: Desk) -> None:
 
         turn = Turn(runtime.redis, TaskName.INTAKE, mine)
         assert await turn.take()
-        sent_away = await door._in_turn(runtime, "two", mine, lambda: None)
+        sent_away = await door.take_in(runtime, "two", mine, lambda: None)
         return sent_away, await turn.end()
 
     assert (False, True) == runtime.run(held())
@@ -159,7 +159,7 @@ def test_another_partition_need_not_wait(desk: Desk) -> None:
     async def both() -> None:
         from tasks import intake as door
 
-        await asyncio.gather(*(door._in_turn(runtime, f"c{n}", n, lambda: None) for n in range(3)))
+        await asyncio.gather(*(door.take_in(runtime, f"c{n}", n, lambda: None) for n in range(3)))
 
     runtime.run(both())
     assert len(LISTS) == desk.status().lists

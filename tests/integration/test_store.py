@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, TypeVar
@@ -33,7 +33,7 @@ from models.lead_list import (
 )
 from models.patch import Patch
 from tests.support.heart import NOON, copy_of, list_of
-from tests.support.stores import RunsNow, attempt, change, due_copy, loaded, numbered, opened, rows, saved
+from tests.support.stores import RunsNow, attempt, change, due_copy, loaded, numbered, rows, saved
 from worker.ports import DueCount, Every, Reject, RemoteState, Tx
 from worker.store.memory import MemoryStore
 
@@ -43,14 +43,10 @@ T = TypeVar("T")
 NAME = Field.NAME
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[RunsNow]:
+@pytest.fixture
+def store(every_store: RunsNow) -> RunsNow:
     """All three."""
-    if request.param == "memory":
-        yield MemoryStore(lambda: datetime.now(UTC))
-    else:
-        with opened(request.getfixturevalue(f"{request.param}_url")) as store:
-            yield store
+    return every_store
 
 
 # Values of every kind

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,20 +10,15 @@ import pytest
 from models.lead_list import Abandoned, Copy, Field, Intent, LeadList
 from models.patch import Patch
 from tests.support.heart import NOON, copy_of, list_of
-from tests.support.stores import RunsNow, loaded, opened, saved
-from worker.store.memory import MemoryStore
+from tests.support.stores import RunsNow, loaded, saved
 
 NAME = Field.NAME
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[RunsNow]:
+@pytest.fixture
+def store(every_store: RunsNow) -> RunsNow:
     """All three."""
-    if request.param == "memory":
-        yield MemoryStore(lambda: datetime.now(UTC))
-    else:
-        with opened(request.getfixturevalue(f"{request.param}_url")) as store:
-            yield store
+    return every_store
 
 
 def put(store: RunsNow, before: LeadList, after: LeadList) -> LeadList:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from models.scan import Scan, ScanState, Trigger
 from tests.support.heart import list_of
-from tests.support.stores import RunsNow, due_copy, opened, saved
+from tests.support.stores import RunsNow, due_copy, saved
 from worker.parts import Glance
 from worker.ports import DueCount, RemoteState, Tx
-from worker.store.memory import MemoryStore
 from worker.sync.schedule import due, ripe
 
 NAMES = ("crm", "instantly", "lance", "nobody")
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[RunsNow]:
+@pytest.fixture
+def store(every_store: RunsNow) -> RunsNow:
     """All three."""
-    if request.param == "memory":
-        yield MemoryStore(lambda: datetime.now(UTC))
-    else:
-        with opened(request.getfixturevalue(f"{request.param}_url")) as store:
-            yield store
+    return every_store
 
 
 def glance(store: RunsNow) -> dict[str, Glance]:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.stores import RunsNow, opened
+from tests.support.stores import RunsNow
 from worker.parts import Kept
-from worker.store.memory import MemoryStore
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[RunsNow]:
+@pytest.fixture
+def store(every_store: RunsNow) -> RunsNow:
     """All three."""
-    if request.param == "memory":
-        yield MemoryStore(lambda: datetime.now(UTC))
-    else:
-        with opened(request.getfixturevalue(f"{request.param}_url")) as store:
-            yield store
+    return every_store
 
 
 def gone(store: RunsNow, *keys: tuple[str, str]) -> dict[tuple[str, str], datetime]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -11,19 +10,14 @@ import pytest
 from models.lead_list import Standing, Waiting
 from models.plan import KEPT, KEPT_FOR, KeptPlan, PlanItem, hash_of
 from tests.support.heart import copy_of, list_of
-from tests.support.stores import NAME, RunsNow, due_copy, loaded, opened, saved
+from tests.support.stores import NAME, RunsNow, due_copy, loaded, saved
 from worker.parts import Kept
-from worker.store.memory import MemoryStore
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[RunsNow]:
+@pytest.fixture
+def store(every_store: RunsNow) -> RunsNow:
     """All three."""
-    if request.param == "memory":
-        yield MemoryStore(lambda: datetime.now(UTC))
-    else:
-        with opened(request.getfixturevalue(f"{request.param}_url")) as store:
-            yield store
+    return every_store
 
 
 def plan_of(*items: PlanItem, age: timedelta = timedelta()) -> KeptPlan:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -37,8 +38,9 @@ def fail(tx: Tx) -> str:
     raise ValueError("no")
 
 
-async def all_at_once(store: SqlStore, *works: Callable[[Tx], Any]) -> list[Any]:
-    """They wait together behind one that was first."""
+@asynccontextmanager
+async def busy(store: SqlStore) -> AsyncIterator[None]:
+    """Somebody else is first in the meantime: whoever comes waits."""
     held, free = threading.Event(), threading.Event()
 
     def first(_tx: Tx) -> None:
@@ -47,10 +49,16 @@ async def all_at_once(store: SqlStore, *works: Callable[[Tx], Any]) -> list[Any]
 
     ahead = asyncio.ensure_future(store.run(first))
     await asyncio.to_thread(held.wait, 10)
-    waiting = [asyncio.ensure_future(store.run(work)) for work in works]
+    yield
     await asyncio.sleep(0)
     free.set()
     await ahead
+
+
+async def all_at_once(store: SqlStore, *works: Callable[[Tx], Any]) -> list[Any]:
+    """They wait together behind one that was first."""
+    async with busy(store):
+        waiting = [asyncio.ensure_future(store.run(work)) for work in works]
     return await asyncio.gather(*waiting, return_exceptions=True)
 
 
@@ -110,20 +118,10 @@ def test_who_is_cancelled_in_time_never_begins(store: SqlStore) -> None:
     """As for any other transaction: whole, or not at all."""
 
     async def scene() -> None:
-        held, free = threading.Event(), threading.Event()
-
-        def first(_tx: Tx) -> None:
-            held.set()
-            free.wait(10)
-
-        ahead = asyncio.ensure_future(store.run(first))
-        await asyncio.to_thread(held.wait, 10)
-        late = asyncio.ensure_future(store.run(pause("late")))
-        await asyncio.sleep(0)
-        late.cancel()
-        await asyncio.sleep(0)
-        free.set()
-        await ahead
+        async with busy(store):
+            late = asyncio.ensure_future(store.run(pause("late")))
+            await asyncio.sleep(0)
+            late.cancel()
         await store.run(pause("next"))
 
     asyncio.run(scene())

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from models.lead_list import Field
-from tests.support.stores import RunsNow, opened
+from tests.support.stores import RunsNow
 from worker.parts import TRACED_FOR, Trace
-from worker.store.memory import MemoryStore
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=7)
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
-def store(request: pytest.FixtureRequest) -> Iterator[RunsNow]:
+@pytest.fixture
+def store(every_store: RunsNow) -> RunsNow:
     """All three."""
-    if request.param == "memory":
-        yield MemoryStore(lambda: datetime.now(UTC))
-    else:
-        with opened(request.getfixturevalue(f"{request.param}_url")) as store:
-            yield store
+    return every_store
 
 
 def trace(number: int, which: int, field: Field | None = Field.NAME) -> Trace:
