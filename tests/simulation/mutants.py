@@ -13,18 +13,15 @@ from typing import Any
 
 from models.lead_list import Absence, Copy, Standing, Waiting
 from models.outcome import Later, Park
-from tests.simulation import broken_scans
+from tests.simulation import broken_limits, broken_scans
 from worker.engine import conflict, members, observe, plan, rules, spelling
 from worker.engine.observe import News
 from worker.errors import AccessLost, Refused
 from worker.limits import memory as limiter
-from worker.limits.base import Ending, Grant, Window
 from worker.limits.memory import MemoryBudget
-from worker.limits.throttle import Throttle
 from worker.simulation import wire
 from worker.simulation.faults import Fault
 from worker.simulation.history import History
-from worker.simulation.remote import STRICT
 from worker.store import memory as store
 from worker.stream.memory import MemoryStream
 from worker.sync import creating, intake, push, scan, settle
@@ -173,37 +170,6 @@ def _always_slow(_old: Any) -> Any:
         await asyncio.sleep(self._chance.uniform(0.01, 9.0 if self._fate.war else 0.4))
 
     return travels
-
-
-# -- the limit
-
-
-def _no_limit(_old: Any) -> Any:
-    async def reserve(_self: MemoryBudget, _lane: Any, want: int, _reports: Any = ()) -> Grant:
-        return Grant(tickets=tuple(str(number) for number in range(1, want + 1)))
-
-    return reserve
-
-
-def _a_limit_each(_old: Any) -> Any:
-    def tickets(self: History, remote: str) -> Any:
-        if not self.remotes[remote].habits.strict:
-            return self.turnstiles[remote]
-        windows = [Window(limit=limit, seconds=seconds) for limit, seconds in STRICT]
-        return Throttle(MemoryBudget(windows, hold_s=40.0, now=self.loop.time, spread=lambda: 0.5), self.loop.time)
-
-    return tickets
-
-
-def _free_at_once(old: Any) -> Any:
-    """A place is free again with its answer, and not one window later."""
-
-    def take_in(self: Any, report: Any) -> Any:
-        old(self, report)
-        if report.ending is not Ending.UNKNOWN:
-            self.places.drop(int(report.ticket))
-
-    return take_in
 
 
 # -- plans
@@ -360,17 +326,17 @@ MUTANTS: Mapping[str, Mutant] = {
     ),
     "no limit": Mutant(
         says="The rate budget grants whatever is asked for.",
-        changes=[(MemoryBudget, "reserve", _no_limit)],
+        changes=[(MemoryBudget, "reserve", broken_limits.no_limit)],
         faults=frozenset({Fault.STRICT}),
     ),
     "a limit each": Mutant(
         says="Every worker has a rate budget of its own.",
-        changes=[(History, "_tickets", _a_limit_each)],
+        changes=[(History, "_tickets", broken_limits.a_limit_each)],
         faults=frozenset({Fault.STRICT, Fault.RIVALS}),
     ),
     "free at once": Mutant(
         says="A place in the rate budget is free as soon as its answer is there.",
-        changes=[(limiter._Turn, "take_in", _free_at_once)],
+        changes=[(limiter._Turn, "take_in", broken_limits.free_at_once)],
         faults=frozenset({Fault.STRICT}),
     ),
     "created blindly": Mutant(
