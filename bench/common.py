@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
@@ -26,11 +27,9 @@ from uuid import UUID
 
 import orjson
 import redis
+from sqlalchemy import Engine, text
 from sqlmodel import Session
 
-from bench.table import Figure as Figure  # noqa: PLC0414 - told on, with the two below: each bench shows its figures
-from bench.table import options as options  # noqa: PLC0414 - the same
-from bench.table import show as show  # noqa: PLC0414 - the same
 from models.lead_list import Copy, Field, Kind, LeadList, Seen, Stamp, Wanted
 from tests.support.postgres import running_postgres
 from tests.support.waiting import wait_until
@@ -234,6 +233,16 @@ def publish(client: redis.Redis, events: Sequence[bytes]) -> None:
         pipeline.execute()
 
 
+def is_idle(engine: Engine, client: redis.Redis) -> bool:
+    """Everything is taken in and nothing is due, not even in flight."""
+    with engine.connect() as connection:
+        due = connection.execute(text("SELECT count(*) FROM copies WHERE standing = 'due'")).scalar_one()
+    events = load_settings().events
+    keys = [partition_key(events.stream, number) for number in range(events.partitions)]
+    groups = [group for key in keys if client.exists(key) for group in client.xinfo_groups(key)]
+    return due == 0 and bool(groups) and all(group["lag"] == 0 and group["pending"] == 0 for group in groups)
+
+
 # Measuring
 
 
@@ -308,12 +317,18 @@ def in_own_process(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T
         return pool.submit(work, *args, **kwargs).result()
 
 
-def side_by_side(work: Callable[[int], Cost], processes: int) -> Cost:
-    """`work(0)`, `work(1)` … each in a fresh process; they `meet`, and it takes as long as the slowest of them."""
-    context = multiprocessing.get_context("spawn")
-    begin = context.Barrier(processes)
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_meet_at, initargs=(begin,)) as pool:
-        costs = list(pool.map(work, range(processes)))
+def side_by_side(work: Callable[[int, Callable[[], object]], Cost], processes: int) -> Cost:
+    """`work(0, meet)`, `work(1, meet)` … each in a fresh process. Who calls `meet` waits there until all have come, and
+    the whole takes as long as the slowest of them. Raises `EOFError` when one of them fails.
+    """
+    context, ends = multiprocessing.get_context("spawn"), list[Connection]()
+    begin = context.Barrier(processes, timeout=60)
+    for number in range(processes):
+        end, theirs = context.Pipe(duplex=False)
+        context.Process(target=_beside, args=(work, number, begin, theirs), daemon=True).start()
+        theirs.close()
+        ends.append(end)
+    costs: list[Cost] = [end.recv() for end in ends]
     return Cost(
         wall_s=max(one.wall_s for one in costs),
         cpu_s=sum(one.cpu_s for one in costs),
@@ -321,18 +336,8 @@ def side_by_side(work: Callable[[int], Cost], processes: int) -> Cost:
     )
 
 
-_begin: Barrier | None = None
-
-
-def _meet_at(begin: Barrier) -> None:
-    global _begin  # noqa: PLW0603 - a process of the pool has no other place for what it was given
-    _begin = begin
-
-
-def meet() -> None:
-    """Wait until all of them are there; of one alone, nobody."""
-    if _begin is not None:
-        _begin.wait()
+def _beside(work: Callable[[int, Callable[[], object]], Cost], number: int, begin: Barrier, told: Connection) -> None:
+    told.send(work(number, begin.wait))
 
 
 def leadsync(*words: str) -> Child:

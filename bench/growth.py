@@ -27,7 +27,8 @@ from typing import Any, Final
 import orjson
 
 from bench import table
-from bench.common import Figure, databases, show
+from bench.common import databases
+from bench.table import Figure, show
 from models.lead_list import Field
 from models.observation import Shown
 from models.scan import Trigger
@@ -98,8 +99,8 @@ class Grown:
     def __init__(self, url: str, lists: int) -> None:
         fill(url, Size(lists=lists, ledger=10 * lists, calls=500, others=3_000))
         self.lists, self.chance = lists, random.Random(1)
-        self.store = SqlStore(open_database(url))
-        self.views = Views(self.store._engine)  # noqa: SLF001 - one engine is enough here
+        self.engine = open_database(url)
+        self.store, self.views = SqlStore(self.engine), Views(self.engine)
         remotes = {name: {"kind": name, "base_url": "http://127.0.0.1:9", "token": "t"} for name in REMOTES}
         self.rules: Rules = Registry(Settings.model_validate({"remotes": remotes})).rules
 
@@ -121,7 +122,7 @@ class Grown:
 
     def plans(self) -> Iterator[str]:
         """How the hot queries are answered."""
-        with asked(self.store._engine) as told:  # noqa: SLF001 - the same
+        with asked(self.engine) as told:
             self.measured_once()
         for (statement, _), plan in zip(told.statements, told.plans(), strict=True):
             yield f"{statement.strip()}\n{plan}\n"

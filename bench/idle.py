@@ -19,19 +19,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.common import (
-    SOURCE,
-    WORDS,
-    Figure,
-    configure,
-    cpu_s,
-    leadsync,
-    memory_mib,
-    options,
-    plain_worker,
-    show,
-    tree,
-)
+from bench.common import SOURCE, WORDS, configure, cpu_s, leadsync, memory_mib, plain_worker, tree
+from bench.table import Figure, options, show
 from worker.embedded import embedded_redis
 from worker.processes import Child, running
 

@@ -32,7 +32,7 @@ from typing import Any, cast
 
 import orjson
 import redis
-from sqlalchemy import Boolean, Column, Engine, MetaData, String, Table, text
+from sqlalchemy import Boolean, Column, MetaData, String, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from bench.common import (
@@ -40,7 +40,6 @@ from bench.common import (
     SOURCE,
     WORDS,
     Cost,
-    Figure,
     History,
     Meter,
     configure,
@@ -48,17 +47,16 @@ from bench.common import (
     fill_store,
     id_on,
     in_own_process,
+    is_idle,
     leadsync,
-    meet,
-    options,
     plain_worker,
     publish,
     run_plain_worker,
     seed,
-    show,
     side_by_side,
     zipf_history,
 )
+from bench.table import Figure, options, show
 from tests.support.waiting import wait_until
 from worker.embedded import embedded_redis
 from worker.processes import running
@@ -119,7 +117,7 @@ def _raw_row(told: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def our_intake(partition: int = 0) -> Cost:
+def our_intake(partition: int = 0, meet: Callable[[], object] = lambda: None) -> Cost:
     """The use case, wired as in production."""
     runtime = process_runtime()
     events = runtime.settings.events
@@ -219,7 +217,7 @@ class Stage:
         engine = open_database(url).execution_options(reads_only=True)
         with running([leadsync("up", "--concurrency", "1")]) as [kept]:
             publish(self._redis, self._history.events[:1])
-            idle = partial(self._is_idle, engine)
+            idle = partial(is_idle, engine, self._redis)
             wait_until(idle, deadline_s=60, what="leadsync is up")
             with Meter(kept.pid) as meter:
                 publish(self._redis, self._history.events[1:])
@@ -254,14 +252,6 @@ class Stage:
 
     def _patches(self) -> int:
         return sum(int(remote.summary()["patches"]) for remote in self._remotes.values())
-
-    def _is_idle(self, engine: Engine) -> bool:
-        """Everything is taken in and nothing is due, not even in flight."""
-        with engine.connect() as connection:
-            due = connection.execute(text("SELECT count(*) FROM copies WHERE standing = 'due'")).scalar_one()
-        groups = self._redis.xinfo_groups(load_settings().events.stream)
-        taken_in = bool(groups) and all(group["lag"] == 0 and group["pending"] == 0 for group in groups)
-        return due == 0 and taken_in
 
 
 def figures(*, small: bool) -> Iterator[Figure]:

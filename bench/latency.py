@@ -30,18 +30,16 @@ from bench.common import (
     FREE,
     SOURCE,
     WORDS,
-    Figure,
     celery,
     configure,
     event,
     fill_store,
     first_fields,
     leadsync,
-    options,
     publish,
     seed,
-    show,
 )
+from bench.table import Figure, options, show
 from tests.support.waiting import wait_until
 from worker.embedded import EmbeddedRedis
 from worker.processes import running

@@ -31,7 +31,7 @@ from typing import Any
 
 import orjson
 
-from bench.common import FREE, Figure, databases, in_own_process, options, show
+from bench.common import FREE, databases, in_own_process
 from bench.plain_members import (
     Spent,
     blob_one_by_one,
@@ -41,6 +41,7 @@ from bench.plain_members import (
     spent_by,
     write_members,
 )
+from bench.table import Figure, options, show
 from tests.support.big_lists import (
     NAME,
     NAMED,

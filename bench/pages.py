@@ -22,7 +22,8 @@ from typing import Final
 
 from sqlalchemy import select
 
-from bench.common import FREE, Figure, configure, databases, options, show
+from bench.common import FREE, configure, databases
+from bench.table import Figure, options, show
 from tests.support.big_tables import FULL, REMOTES, Size, copy_name, fill
 from tests.support.statements import statements
 from tests.support.web import Browser, serving

@@ -29,7 +29,6 @@ from typing import Final
 from bench.common import (
     FREE,
     SOURCE,
-    Figure,
     configure,
     cpu_s,
     databases,
@@ -37,11 +36,10 @@ from bench.common import (
     first_fields,
     id_on,
     leadsync,
-    options,
     seed,
-    show,
     tree,
 )
+from bench.table import Figure, options, show
 from tests.support.big_tables import settle
 from tests.support.waiting import wait_until
 from tests.support.web import Browser, free_port

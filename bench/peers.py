@@ -31,17 +31,15 @@ from bench.common import (
     SOURCE,
     WORDS,
     Fields,
-    Figure,
     Meter,
     configure,
     id_on,
     in_own_process,
-    options,
     plain_worker,
-    show,
     zipf_history,
 )
 from bench.intake import Run, Stage
+from bench.table import Figure, options, show
 from tests.support.waiting import wait_until
 from worker.embedded import embedded_redis
 from worker.processes import Child, running

@@ -19,31 +19,29 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import redis
-from sqlalchemy import text
 
 from bench.common import (
     FREE,
     SOURCE,
     WORDS,
-    Figure,
     History,
     Meter,
     configure,
     databases,
     fill_store,
+    is_idle,
     leadsync,
-    options,
     publish,
     seed,
-    show,
     zipf_history,
 )
+from bench.table import Figure, options, show
 from tests.support.waiting import wait_until
 from worker.embedded import embedded_redis
-from worker.partitions import partition_key
 from worker.processes import Child, running
 from worker.remotes.registry import Registry
 from worker.settings import load_settings
@@ -82,11 +80,7 @@ def run(
         engine = open_database(url).execution_options(reads_only=True)
         stack.callback(engine.dispose)
 
-        def idle() -> bool:
-            with engine.connect() as connection:
-                due = connection.execute(text("SELECT count(*) FROM copies WHERE standing = 'due'")).scalar_one()
-            return due == 0 and _taken_in(client)
-
+        idle = partial(is_idle, engine, client)
         publish(client, history.events[:1])
         wait_until(idle, deadline_s=120, what="the workers are up")
         with Meter() as meter:
@@ -107,13 +101,6 @@ def _workers(processes: int) -> list[Child]:
     return [leadsync("worker", "--concurrency", "1") for _ in range(processes)]
 
 
-def _taken_in(client: redis.Redis) -> bool:
-    events = load_settings().events
-    keys = [partition_key(events.stream, number) for number in range(events.partitions)]
-    groups = [group for key in keys if client.exists(key) for group in client.xinfo_groups(key)]
-    return bool(groups) and all(group["lag"] == 0 and group["pending"] == 0 for group in groups)
-
-
 def figures(*, small: bool) -> Iterator[Figure]:
     """All lines of the table."""
     lists, events, counts = (300, 3_000, (1, 2)) if small else (5_000, 30_000, (1, 2, 4, 8))
@@ -126,30 +113,17 @@ def figures(*, small: bool) -> Iterator[Figure]:
         configure(folder, database_url="sqlite:///none", urls={})
         ran = [run(count, history, remotes, server.url, new_database) for count in counts]
     for one in ran:
-        name = f"{one.processes} process{'es' if one.processes > 1 else ''}"
-        alone = ran[0]
-        yield Figure(
-            what=f"{name}: events to the end",
-            value=one.events_per_s,
-            unit="events/s",
-            baseline=alone.events_per_s,
-            of="× one process",
-        )
-        yield Figure(
-            what=f"{name}: CPU of everything here",
-            value=one.cpu_us,
-            unit="µs/event",
-            baseline=alone.cpu_us,
-            of="× one process",
-        )
-        yield Figure(
-            what=f"{name}: PATCHes",
-            value=one.patches,
-            unit="calls",
-            baseline=history.fewest_patches(),
-            of="of the fewest possible",
-        )
-        yield Figure(what=f"{name}: calls for one list at once", value=one.overlaps, unit="calls", baseline=None, of="")
+        yield from _told(one, ran[0], history.fewest_patches())
+
+
+def _told(one: Ran, alone: Ran, fewest: int) -> Iterator[Figure]:
+    name, of = f"{one.processes} process{'es' if one.processes > 1 else ''}", "× one process"
+    rates, cpu = (one.events_per_s, alone.events_per_s), (one.cpu_us, alone.cpu_us)
+    yield Figure(what=f"{name}: events to the end", value=rates[0], unit="events/s", baseline=rates[1], of=of)
+    yield Figure(what=f"{name}: CPU of everything here", value=cpu[0], unit="µs/event", baseline=cpu[1], of=of)
+    minimum = "of the fewest possible"
+    yield Figure(what=f"{name}: PATCHes", value=one.patches, unit="calls", baseline=fewest, of=minimum)
+    yield Figure(what=f"{name}: calls for one list at once", value=one.overlaps, unit="calls")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,6 @@ from bench.common import (
     SOURCE,
     Cost,
     Fields,
-    Figure,
     Meter,
     configure,
     event,
@@ -37,12 +36,11 @@ from bench.common import (
     first_fields,
     id_on,
     in_own_process,
-    options,
     plain_worker,
     run_plain_worker,
     seed,
-    show,
 )
+from bench.table import Figure, options, show
 from worker.embedded import embedded_redis
 from worker.remotes.base import Request
 from worker.remotes.registry import Registry

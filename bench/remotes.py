@@ -33,17 +33,8 @@ from uuid import UUID
 import orjson
 import redis
 
-from bench.common import (
-    FREE,
-    SOURCE,
-    Figure,
-    Meter,
-    configure,
-    leadsync,
-    options,
-    publish,
-    show,
-)
+from bench.common import FREE, SOURCE, Meter, configure, leadsync, publish
+from bench.table import Figure, options, show
 from models.lead_list import Copy, Field, Kind, LeadList, Seen, Stamp, Wanted
 from models.scan import ScanState, Trigger
 from tests.support.fairness import jain

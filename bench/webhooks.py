@@ -32,7 +32,8 @@ from pathlib import Path
 import aiohttp
 import redis
 
-from bench.common import SOURCE, Figure, configure, event, first_fields, in_own_process, leadsync, options, show
+from bench.common import SOURCE, configure, event, first_fields, in_own_process, leadsync
+from bench.table import Figure, options, show
 from tests.support.waiting import wait_until
 from worker.embedded import embedded_redis
 from worker.processes import Child, running
