@@ -41,9 +41,9 @@ from bench.common import (
 )
 from bench.table import Figure, options, show
 from tests.support.big_tables import settle
+from tests.support.ports import free_port, is_well
 from tests.support.waiting import wait_until
-from tests.support.web import Browser, free_port
-from tests.support.webhooks import answers
+from tests.support.web import Browser
 from worker.embedded import embedded_redis
 from worker.processes import running as running_child
 from worker.remotes.registry import Registry
@@ -160,7 +160,7 @@ def measured(remote: RunningSimulator, size: Size) -> tuple[Rounds, Rounds]:
     os.environ["LEADSYNC_WEB__PORT"] = str(port)
     alone, beside = Rounds(), Rounds()
     with running_child([leadsync("web")]) as [web], pushing() as pusher:
-        wait_until(lambda: answers(port), deadline_s=30, what="the web process answers")
+        wait_until(lambda: is_well(port), deadline_s=30, what="the web process answers")
         Browser(port).get("/")  # nobody is measured while templates are read
         begun = remote.summary()["patches"]
         wait_until(lambda: remote.summary()["patches"] > begun, deadline_s=30, what="the push begins")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import sys
 import time
 import tomllib
@@ -18,6 +17,7 @@ import redis
 import yaml
 
 from tests.support.commands import run_program
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 from worker.processes import DRAIN_S, Child, running, spawn
 from worker.settings import load_settings
@@ -211,14 +211,6 @@ def taken_in(client: redis.Redis) -> bool:
     """True when every entry of the stream has been read and acknowledged."""
     groups = client.xinfo_groups("leadsync:events")
     return bool(groups) and all(group["lag"] == 0 and group["pending"] == 0 for group in groups)
-
-
-def free_port() -> int:
-    """A port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def answers(url: str) -> bool:

@@ -12,16 +12,13 @@ import pytest
 
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
-from tests.support.web import free_port
-from tests.support.webhooks import HEADER, SECRET, answers
+from tests.support.webhooks import HEADER, SECRET
 
 
 @pytest.fixture
 def stack(tmp_path: Path, redis_url: str, sqlite_url: str) -> Iterator[Stack]:
     """Three equal lists everywhere, linked; every remote tells of its changes, each with its proof."""
-    port = free_port()
     web = {
-        "LEADSYNC_WEB__PORT": str(port),
         "LEADSYNC_REMOTES__CRM__WEBHOOK_SECRET": SECRET,
         "LEADSYNC_REMOTES__LANCE__WEBHOOK_SECRET": SECRET,
         "LEADSYNC_REMOTES__LANCE__FIELDS": '{"members": "both"}',
@@ -30,13 +27,7 @@ def stack(tmp_path: Path, redis_url: str, sqlite_url: str) -> Iterator[Stack]:
     }
     with running_stack(tmp_path / "data", redis_url, sqlite_url, settings=web) as running:
         running.seed(3)
-        running.start("worker", "--concurrency", "1")
-        running.start("beat")
-        running.start("web")
-        wait_until(lambda: answers(port), deadline_s=30, what="the web process answers")
-        running.link_all()
-        running.wait_linked()
-        running.wait_scanned()
+        port = running.start_all()
         for kind, remote in running.simulators.items():
             proof = {"webhook_header": HEADER} if kind == "instantly" else {"webhook_secret": SECRET}
             remote.switch(webhooks=[f"http://127.0.0.1:{port}/webhooks/{kind}"], **proof)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import os
 import signal
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,16 +16,12 @@ import orjson
 import pytest
 
 from tests.support.outfit import ROUNDS, Outfit, drain, kill, running_outfit, trouble_lasts
+from tests.support.ports import free_port
 from tests.support.process import paused
 from tests.support.waiting import wait_until
 from tests.support.webhooks import SECRET, signed
 
 pytestmark = pytest.mark.xdist_group("kills")
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return int(taken.getsockname()[1])
 
 
 @pytest.fixture(params=range(ROUNDS), autouse=True)
@@ -37,7 +32,7 @@ def _round() -> None:
 @pytest.fixture(scope="module")
 def web_port() -> int:
     """A port that the web process gets back after each restart."""
-    return _free_port()
+    return free_port()
 
 
 @pytest.fixture(scope="module")

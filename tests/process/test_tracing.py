@@ -11,8 +11,7 @@ import pytest
 from tests.support.spans import Collector, GotSpan, collecting
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
-from tests.support.web import free_port
-from tests.support.webhooks import SECRET, answers
+from tests.support.webhooks import SECRET
 
 #: What a program that adds events may say of its own span.
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -32,17 +31,10 @@ def collector() -> Iterator[Collector]:
 @pytest.fixture
 def stack(tmp_path: Path, redis_url: str, sqlite_url: str, collector: Collector) -> Iterator[Stack]:
     """Two lists, linked; all processes trace, and the CRM has webhooks."""
-    port = free_port()
-    settings = {"LEADSYNC_WEB__PORT": str(port), "LEADSYNC_REMOTES__CRM__WEBHOOK_SECRET": SECRET, **collector.env}
+    settings = {"LEADSYNC_REMOTES__CRM__WEBHOOK_SECRET": SECRET, **collector.env}
     with running_stack(tmp_path / "data", redis_url, sqlite_url, settings=settings) as running:
         running.seed(2)
-        running.start("worker", "--concurrency", "1")
-        running.start("beat")
-        running.start("web")
-        wait_until(lambda: answers(port), deadline_s=30, what="the web process answers")
-        running.link_all()
-        running.wait_linked()
-        running.wait_scanned()
+        port = running.start_all()
         running.simulators["crm"].switch(webhooks=[f"http://127.0.0.1:{port}/webhooks/crm"], webhook_secret=SECRET)
         yield running
 
@@ -50,7 +42,7 @@ def stack(tmp_path: Path, redis_url: str, sqlite_url: str, collector: Collector)
 def test_one_trace_from_the_webhook_to_each_patch(stack: Stack, collector: Collector) -> None:
     """Through Redis, the database and Celery; ids and names of fields stand in it, and no value."""
     stack.simulators["crm"].edit(stack.ids["crm"][0], name=NAME)
-    wait_until(lambda: len(collector.spans("PATCH")) == 2, deadline_s=30, what="both patches are told")
+    wait_until(lambda: _is_whole(collector), deadline_s=30, what="every process has told its part")
 
     [webhook] = collector.spans("webhook")
     [intake] = [one for one in collector.spans("intake") if one.trace == webhook.trace]
@@ -71,10 +63,18 @@ def test_events_that_share_a_patch_are_tied_to_it(stack: Stack, collector: Colle
     assert 0 == stack.start("resume", "lance").wait()
     wait_until(lambda: "Two" in stack.names()["lance"], deadline_s=30, what="the second name is there")
     [push] = wait_until(lambda: _pushes_to_lance(collector), deadline_s=30, what="its push is told")
+    wait_until(lambda: TRACE in _traces(collector, "intake"), deadline_s=30, what="and what it follows from")
 
     [intake] = [one for one in collector.spans("intake") if one.trace == TRACE]
     assert SENDER.split("-")[2] == intake.parent
     assert (TRACE, intake.id, (OTHER,)) == (push.trace, push.parent, push.links)
+
+
+def _is_whole(collector: Collector) -> bool:
+    """Both patches, and all that they are a part of: each process tells its spans when it gets round to it."""
+    there, patches = {one.id for one in collector.spans()}, collector.spans("PATCH")
+    pushes = [one for one in collector.spans("push") if one.id in {patch.parent for patch in patches}]
+    return bool(len(patches) == len(pushes) == 2 and collector.spans("webhook") and {p.parent for p in pushes} <= there)
 
 
 def _push_of(patch: GotSpan, intake: GotSpan, collector: Collector) -> str:

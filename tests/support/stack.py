@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 from redis import Redis
 
+from tests.support.ports import free_port, is_well
 from tests.support.waiting import wait_until
 from worker.partitions import MOST, partition_key, partition_of
 from worker.simulators.running import RunningSimulator, running_all
@@ -136,6 +137,18 @@ class Stack:
 
     def _scanned(self) -> bool:
         return all(one["last_complete_scan"] for one in self.status()["remotes"].values())
+
+    def start_all(self) -> int:
+        """One worker, beat and web, until all lists are linked and each remote was scanned; the port of the web."""
+        port = free_port()
+        self.start("worker", "--concurrency", "1")
+        self.start("beat")
+        self.start("web", LEADSYNC_WEB__PORT=str(port))
+        wait_until(lambda: is_well(port), deadline_s=30, what="the web process answers")
+        self.link_all()
+        self.wait_linked()
+        self.wait_scanned()
+        return port
 
     def wait_linked(self) -> None:
         """Until all copies are tied together, and each was read once: by itself, or by the first scan."""

@@ -44,14 +44,6 @@ def serving(runtime: Runtime, look: Callable[[str], None] = lambda _: None, host
             runtime.store.close()
 
 
-def free_port() -> int:
-    """One that nobody listens on now, for a process that is told its port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
-
-
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One answer."""

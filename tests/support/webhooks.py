@@ -9,7 +9,6 @@ import hmac
 import http.client
 import socket
 import time
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -121,15 +120,6 @@ def running_web(redis_url: str, remotes: Mapping[str, Any] | None = None, *, par
     nudged = list[str]()
     with serving(runtime, nudged.append) as port, Redis.from_url(redis_url) as redis:
         yield Web(port, redis, nudged)
-
-
-def answers(port: int) -> bool:
-    """Whether a web process listens there, and is well."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def read_answer(connection: socket.socket) -> Said:

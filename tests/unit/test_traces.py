@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from models.lead_list import Field
-from tests.support.spans import Collector, GotSpan, collecting
+from tests.support.spans import Collector, GotSpan
 from tests.support.world import World, linked, run
 from worker import tracing
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SENDER = f"00-{TRACE}-b7ad6b7169203331-01"
-
-
-@pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """This process traces, from `begin` on."""
-    with collecting() as running:
-        for name, value in running.env.items():
-            monkeypatch.setenv(name, value)
-        yield running
-        tracing.end()
 
 
 def patches(collector: Collector) -> list[GotSpan]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.spans import Collector, collecting
+from tests.support.spans import Collector
 from worker import tracing
 from worker.tracing import NO_SPAN, Side
 
@@ -24,16 +23,6 @@ with tracing.tracer().span("push", tracing.Side.INSIDE):
     pass
 print(*(name for name in sys.modules if name.startswith(("worker.tracing.otel", "opentelemetry.exporter"))))
 """
-
-
-@pytest.fixture
-def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """This process traces, once it begins."""
-    with collecting() as running:
-        for name, value in running.env.items():
-            monkeypatch.setenv(name, value)
-        yield running
-        tracing.end()
 
 
 def test_nothing_of_it_is_imported_while_it_is_off() -> None:
