@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from models.lead_list import Field, Kind, Seen, Tally
 from models.observation import Shown
 
 
@@ -88,3 +90,18 @@ class Finding:
     shown: Shown
     #: The database's clock before its page was asked for.
     asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A copy of which nothing is in question, as it was last seen: no call of ours is under way or of unknown outcome,
+    nothing is held, nothing is to be read.
+    """
+
+    #: Of its list.
+    kind: Kind | None
+    seen: Mapping[Field, Seen]
+    hidden: frozenset[Field]
+    tally: Tally | None
+    #: Fields that somebody has said a value for.
+    wanted: frozenset[Field]

@@ -15,7 +15,7 @@ from models.audit import Action
 from models.lead_list import Field
 from models.person import Details
 from models.plan import KeptPlan
-from models.scan import Finding, Scan, Trigger
+from models.scan import Finding, Quiet, Scan, Trigger
 
 
 class Kept(enum.Enum):
@@ -84,8 +84,8 @@ class Scans(Protocol):
         """The page at the scan's cursor was read, and showed these lists."""
         ...
 
-    def cursors(self, number: int) -> set[str | None]:
-        """The cursors of all pages read so far."""
+    def was_read(self, number: int, cursor: str) -> bool:
+        """Whether the page at this cursor is among those read so far."""
         ...
 
     def shown(self, number: int) -> set[str]:
@@ -118,6 +118,14 @@ class Scans(Protocol):
 
     def lacking(self, remote: str, after: int, limit: int) -> list[int]:
         """Up to `limit` lead lists without a copy on the remote, in order, with numbers beyond `after`."""
+        ...
+
+    def quiet(self, remote: str, ids: Collection[str]) -> dict[str, Quiet]:
+        """Those of these lists there of which nothing is in question. Locks nothing."""
+        ...
+
+    def countable(self, remote: str, ids: Collection[str]) -> list[str]:
+        """Those of these lists there whose membership is known, and is not going to be read anyway. Locks nothing."""
         ...
 
     def named(self, remote: str, name: str) -> list[str]:

@@ -24,7 +24,7 @@ from worker.simulation.faults import Fault
 from worker.simulation.history import History
 from worker.store import memory as store
 from worker.stream.memory import MemoryStream
-from worker.sync import creating, intake, push, scan, settle
+from worker.sync import creating, intake, push, scan, scan_news, settle
 
 #: What is replaced: the module or class, the name, and what makes the new one of the old one.
 Change = tuple[Any, str, Callable[[Any], Any]]
@@ -317,9 +317,14 @@ MUTANTS: Mapping[str, Mutant] = {
         changes=[(scan._Scanner, "_take", broken_scans.thrown_away)],
         faults=frozenset({Fault.SILENT, Fault.UNTOLD}),
     ),
+    "all is old news": Mutant(
+        says="Whatever a scan finds on a list of which nothing is in question is taken for what was known.",
+        changes=[(scan_news, "is_old_news", _always(value=True))],
+        faults=frozenset({Fault.SILENT, Fault.UNTOLD}),
+    ),
     "page overtaken": Mutant(
         says="A page that was read before our own write landed counts as what is there now.",
-        changes=[(scan._Scanner, "_overtaken", _always(value=False))],
+        changes=[(scan, "is_overtaken", _always(value=False))],
         faults=frozenset({Fault.SLOW, Fault.SILENT}),
         world=[(wire.LyingWire, "_travels", _always_slow)],
         busy=True,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 import pytest
 
 from models.lead_list import Field
+from models.scan import Quiet
 from worker.engine.rules import Direction, OnGone, Policy, RemoteRules, Rules
 from worker.simulation.batch import play_batch, set_up
 from worker.simulation.faults import Fault
@@ -23,8 +24,9 @@ from worker.simulation.script import Script, draw
 from worker.simulation.setting import BOTH, BUILT_IN, Setting
 from worker.simulation.story import story
 from worker.simulation.sweep import sweep
-from worker.simulation.tally import PATHS, Tally, judged
+from worker.simulation.tally import PATHS, Tally, judged, verdict
 from worker.simulation.words import says
+from worker.store.memory import MemoryScans
 from worker.sync import settle
 
 _HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "10000"))
@@ -113,6 +115,29 @@ def test_the_same_seeds_tell_the_same_in_another_process() -> None:
             check=True,
         )
         assert here == ran.stdout.strip()
+
+
+@pytest.mark.parametrize("setting", [BUILT_IN, THEIRS], ids=lambda setting: setting.name)
+def test_lists_that_need_not_be_loaded_tell_nothing_new(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan skips lists that are as they were; a scan that loads every list does the very same."""
+    set_up()
+    skipped, quiet = list[int](), MemoryScans.quiet
+
+    def spied(self: MemoryScans, remote: str, ids: Collection[str]) -> dict[str, Quiet]:
+        found = quiet(self, remote, ids)
+        skipped.append(len(found))
+        return found
+
+    def none(_self: MemoryScans, _remote: str, _ids: Collection[str]) -> dict[str, Quiet]:
+        return {}
+
+    for seed in range(100, 160):
+        played = []
+        for looks in (spied, none):
+            monkeypatch.setattr(MemoryScans, "quiet", looks)
+            played.append(verdict(draw(seed, setting)))
+        assert played[0] == played[1]
+    assert sum(skipped) > 1_000
 
 
 def test_the_tally_is_the_same_over_several_processes() -> None:

@@ -33,7 +33,7 @@ from models.lead_list import (
 )
 from models.observation import Shown
 from models.patch import Patch
-from models.scan import Finding, Scan, ScanState, Trigger
+from models.scan import Finding, Quiet, Scan, ScanState, Trigger
 from worker.engine.observe import bare
 
 Document = dict[str, Any]
@@ -173,7 +173,7 @@ def read_copy(row: Any, remote_id: str) -> Copy:
         remote=row.remote,
         remote_id=remote_id,
         seen=read_seen(row.seen),
-        hidden=frozenset(_FIELD[f] for f in row.hidden) if row.hidden else frozenset(),
+        hidden=_fields(row.hidden),
         spelling={_FIELD[f]: Spelling(*s) for f, s in row.spelling.items()} if row.spelling else {},
         held=read_seen(row.held),
         abandoned={_FIELD[f]: _read_abandoned(*a) for f, a in row.abandoned.items()} if row.abandoned else {},
@@ -195,6 +195,21 @@ def read_copy(row: Any, remote_id: str) -> Copy:
         approved=row.approved or "",
         intent=_read_intent(row.intent),
     )
+
+
+def read_quiet(row: Any) -> Quiet:
+    """From a row with what a look is compared with."""
+    return Quiet(
+        kind=Kind(row.kind) if row.kind else None,
+        seen=read_seen(row.seen),
+        hidden=_fields(row.hidden),
+        tally=Tally(*row.tally) if row.tally else None,
+        wanted=frozenset(map(_FIELD.__getitem__, row.fields)),
+    )
+
+
+def _fields(words: list[str] | None) -> frozenset[Field]:
+    return frozenset(map(_FIELD.__getitem__, words)) if words else frozenset()
 
 
 def member_row(list_id: int, name: str, member: Member) -> Document:

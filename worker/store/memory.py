@@ -11,7 +11,7 @@ from models.audit import Action, Audited
 from models.lead_list import GONE, PENDING, Absence, Copy, Kind, LeadList, Standing
 from models.ledger import Attempt, Change
 from models.plan import KEPT, KEPT_FOR, KeptPlan
-from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
+from models.scan import UNDER_WAY, Finding, Quiet, Scan, ScanState, Trigger
 from models.values import replace
 from worker.parts import Astray, Glance, Kept
 from worker.ports import DueCount, Every, Reject, RemoteKey, RemoteState
@@ -207,9 +207,9 @@ class MemoryScans:
         """See `Scans.add_page`."""
         self._tables.pages[scan.id, scan.pages + 1] = (scan.cursor, tuple(ids))
 
-    def cursors(self, number: int) -> set[str | None]:
-        """See `Scans.cursors`."""
-        return {cursor for (scan, _), (cursor, _) in self._tables.pages.items() if scan == number}
+    def was_read(self, number: int, cursor: str) -> bool:
+        """See `Scans.was_read`."""
+        return any(scan == number and at == cursor for (scan, _), (at, _) in self._tables.pages.items())
 
     def shown(self, number: int) -> set[str]:
         """See `Scans.shown`."""
@@ -249,6 +249,20 @@ class MemoryScans:
         mine = sorted(n for n, one in self._tables.lists.items() if remote not in one.copies and n > after)
         return mine[:limit]
 
+    def quiet(self, remote: str, ids: Collection[str]) -> dict[str, Quiet]:
+        """See `Scans.quiet`."""
+        known = self._shown_as(remote, ids)
+        return {
+            one: Quiet(there.kind, copy.seen, copy.hidden, copy.tally, frozenset(there.wanted))
+            for one, (there, copy) in known.items()
+            if not (copy.look or copy.look_members or copy.intent or copy.held or copy.abandoned or copy.absent)
+        }
+
+    def countable(self, remote: str, ids: Collection[str]) -> list[str]:
+        """See `Scans.countable`."""
+        known = self._shown_as(remote, ids)
+        return [one for one, (_, copy) in known.items() if copy.tally is not None and not copy.look_members]
+
     def named(self, remote: str, name: str) -> list[str]:
         """See `Scans.named`."""
         copies = (one.copies[remote] for one in self._tables.lists.values() if remote in one.copies)
@@ -269,6 +283,11 @@ class MemoryScans:
     def gone_since(self, keys: Collection[RemoteKey]) -> dict[RemoteKey, datetime]:
         """See `Scans.gone_since`."""
         return {key: self._tables.gone[key] for key in keys if key in self._tables.gone}
+
+    def _shown_as(self, remote: str, ids: Collection[str]) -> dict[str, tuple[LeadList, Copy]]:
+        numbers = {one: self._tables.links[remote, one] for one in ids if (remote, one) in self._tables.links}
+        lists = {one: self._tables.lists[number] for one, number in numbers.items()}
+        return {one: (there, there.copies[remote]) for one, there in lists.items()}
 
     def _last(self, scans: Iterable[Scan]) -> Scan | None:
         return max(scans, key=attrgetter("id"), default=None)

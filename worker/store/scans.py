@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Select,
     String,
+    bindparam,
     delete,
     exists,
     func,
@@ -21,16 +24,21 @@ from sqlalchemy import (
 )
 
 from models.lead_list import GONE, PENDING, Absence
-from models.scan import UNDER_WAY, Finding, Scan, ScanState, Trigger
+from models.scan import UNDER_WAY, Finding, Quiet, Scan, ScanState, Trigger
 from worker.parts import Glance
 from worker.store import codec
-from worker.store.among import each, rows_among
-from worker.store.tables import COPIES, FINDINGS, GONE_LISTS, LINKS, LISTS, PAGES, SCANS
+from worker.store.among import among, each, rows_among
+from worker.store.tables import COPIES, FINDINGS, GONE_LISTS, LINKS, LISTS, PAGES, SCANS, WANTED
 from worker.store.totals import SqlTotals
 from worker.store.writing import upsert
 
 _UNDER_WAY = frozenset(state.value for state in UNDER_WAY)
 _GONE_SINCE = select(GONE_LISTS)
+# Built once: to build a statement costs more than to run it.
+_WAS_READ = select(exists().where(PAGES.c.scan_id == bindparam("number"), PAGES.c.cursor == bindparam("cursor")))
+_TAKEN = delete(FINDINGS).where(
+    FINDINGS.c.scan_id == bindparam("number"), FINDINGS.c.remote_id.in_(bindparam("ids", expanding=True))
+)
 
 
 _OTHER = SCANS.alias("other")
@@ -46,11 +54,41 @@ def _latest(remote: Any) -> ColumnElement[int]:
     return func.coalesce(under_way, newest)
 
 
+@cache
+def _linked(*, postgres: bool) -> CTE:
+    """The links of some lists on a remote. Looked up first: SQLite would begin with all copies there."""
+    links = select(LINKS).where(LINKS.c.remote == bindparam("remote"))
+    return among(links, LINKS.c.remote_id, postgres=postgres).cte("linked").prefix_with("MATERIALIZED")
+
+
+@cache
+def _countable(*, postgres: bool) -> Select[Any]:
+    links = _linked(postgres=postgres)
+    copy = (COPIES.c.list_id == links.c.list_id) & (COPIES.c.remote == links.c.remote)
+    unread = COPIES.c.tally.is_not(None), ~COPIES.c.look_members
+    return select(links.c.remote_id).join(COPIES, copy).where(*unread)
+
+
+@cache
+def _quiet(*, postgres: bool) -> Select[Any]:
+    links = _linked(postgres=postgres)
+    copy = (COPIES.c.list_id == links.c.list_id) & (COPIES.c.remote == links.c.remote)
+    in_question = (COPIES.c.intent, COPIES.c.held, COPIES.c.abandoned, COPIES.c.absent)
+    return (
+        select(links.c.remote_id, LISTS.c.kind, COPIES.c.seen, COPIES.c.hidden, COPIES.c.tally, WANTED.c.fields)
+        .join(COPIES, copy)
+        .join(LISTS, LISTS.c.id == links.c.list_id)
+        .join(WANTED, WANTED.c.list_id == links.c.list_id)
+        .where(~COPIES.c.look, ~COPIES.c.look_members, *(one.is_(None) for one in in_question))
+    )
+
+
 class SqlScans:
     """Implements `Scans` on one open transaction."""
 
     def __init__(self, connection: Connection, now: datetime, totals: SqlTotals) -> None:
         self._connection, self._now, self._totals = connection, now, totals
+        self._postgres = connection.dialect.name == "postgresql"
 
     def latest(self, remote: str) -> Scan | None:
         """See `Scans.latest`."""
@@ -60,7 +98,7 @@ class SqlScans:
         """See `Scans.glance`."""
         if not remotes:
             return {}
-        name = each(remotes, String, postgres=self._connection.dialect.name == "postgresql")
+        name = each(remotes, String, postgres=self._postgres)
         at_hand = name.outerjoin(SCANS, SCANS.c.id == _latest(name.c.value))
         moments = (SCANS.c.started_at, SCANS.c.state, SCANS.c.due_at, SCANS.c.lease_until)
         rows = self._connection.execute(select(name.c.value, *moments).select_from(at_hand))
@@ -102,9 +140,9 @@ class SqlScans:
         upsert(self._connection, PAGES, [row])
         self._totals.page(scan.remote)
 
-    def cursors(self, number: int) -> set[str | None]:
-        """See `Scans.cursors`."""
-        return set(self._connection.execute(select(PAGES.c.cursor).where(PAGES.c.scan_id == number)).scalars())
+    def was_read(self, number: int, cursor: str) -> bool:
+        """See `Scans.was_read`."""
+        return bool(self._connection.execute(_WAS_READ, {"number": number, "cursor": cursor}).scalar())
 
     def shown(self, number: int) -> set[str]:
         """See `Scans.shown`."""
@@ -126,8 +164,7 @@ class SqlScans:
 
     def taken(self, number: int, ids: Collection[str]) -> None:
         """See `Scans.taken`."""
-        mine = (FINDINGS.c.scan_id == number, FINDINGS.c.remote_id.in_(ids))
-        self._connection.execute(delete(FINDINGS).where(*mine))
+        self._connection.execute(_TAKEN, {"number": number, "ids": list(ids)})
 
     def forget(self, number: int) -> None:
         """See `Scans.forget`."""
@@ -148,6 +185,17 @@ class SqlScans:
         there = exists().where(COPIES.c.list_id == LISTS.c.id, COPIES.c.remote == remote)
         some = select(LISTS.c.id).where(LISTS.c.id > after, ~there).order_by(LISTS.c.id).limit(limit)
         return list(self._connection.execute(some).scalars())
+
+    def quiet(self, remote: str, ids: Collection[str]) -> dict[str, Quiet]:
+        """See `Scans.quiet`."""
+        query = _quiet(postgres=self._postgres)
+        rows = self._connection.execute(query, {"remote": remote, "among": list(ids)})
+        return {row.remote_id: codec.read_quiet(row) for row in rows}
+
+    def countable(self, remote: str, ids: Collection[str]) -> list[str]:
+        """See `Scans.countable`."""
+        query = _countable(postgres=self._postgres)
+        return list(self._connection.execute(query, {"remote": remote, "among": list(ids)}).scalars())
 
     def named(self, remote: str, name: str) -> list[str]:
         """See `Scans.named`."""

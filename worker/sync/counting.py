@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import datetime
 
-from models.lead_list import Copy, Field, LeadList, with_copy
+from models.lead_list import Copy, Field, LeadList, Tally, with_copy
 from models.observation import Shown
+from models.scan import Quiet
 from models.values import replace
-from worker.engine.rules import Rules
+from worker.engine.rules import RemoteRules, Rules
 from worker.errors import NotThere
 from worker.ports import Connector, Tx
 from worker.remotes.line import Line
@@ -24,9 +26,7 @@ def countable(tx: Tx, remote: str, items: Iterable[Shown], rules: Rules) -> list
     remote_rules = rules.remotes[remote]
     if not (remote_rules.members_apart and remote_rules.direction(Field.MEMBERS).used):
         return []
-    known = tx.load(set(tx.find([(remote, shown.remote_id) for shown in items]).values())).values()
-    copies = (one.copies[remote] for one in known if remote in one.copies)
-    return [copy.remote_id for copy in copies if copy.tally is not None and not copy.look_members]
+    return tx.scans.countable(remote, [shown.remote_id for shown in items])
 
 
 async def counted(ids: Sequence[str], connector: Connector, line: Callable[[], Line], most: int) -> dict[str, int]:
@@ -52,15 +52,27 @@ def has_lost(copy: Copy, rows: int | None) -> bool:
     """Fewer rows than members that were seen there: some went, and many lists of which some went are a question for a
     person. More rows are none: one member may have several.
     """
-    return rows is not None and copy.tally is not None and copy.intent is None and rows < copy.tally.count
+    return rows is not None and copy.intent is None and is_less(copy.tally, rows)
 
 
 def must_recount(tx: Tx, copy: Copy, rows: int | None, rules: Rules) -> bool:
     """It has another number of rows than when it was read, or that was long ago."""
-    if rows is None or copy.tally is None or copy.look_members or copy.intent is not None:
+    if copy.look_members or copy.intent is not None:
+        return False
+    return is_outdated(copy, rows, tx.now, rules.remotes[copy.remote])
+
+
+def is_less(tally: Tally | None, rows: int) -> bool:
+    """So many rows cannot be all of these members."""
+    return tally is not None and rows < tally.count
+
+
+def is_outdated(copy: Copy | Quiet, rows: int | None, now: datetime, rules: RemoteRules) -> bool:
+    """Its membership has another number of rows than when it was read, or that was long ago."""
+    if rows is None or copy.tally is None:
         return False
     read_at = copy.seen[Field.MEMBERS].stamp.time
-    return rows != copy.tally.rows or (tx.now - read_at).total_seconds() >= rules.remotes[copy.remote].members_every_s
+    return rows != copy.tally.rows or (now - read_at).total_seconds() >= rules.members_every_s
 
 
 def to_read(lead_list: LeadList, remote: str, *, members: bool = False) -> LeadList:

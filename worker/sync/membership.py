@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from models.lead_list import Copy, Field, LeadList, Member, Presence, Replaced, with_copy
-from models.observation import MembersSeen, Observation
+from models.observation import MembersSeen, Observation, Shown
 from models.patch import Patch
+from models.scan import Quiet
 from models.values import replace
 from worker.engine import tally
+from worker.engine.drift import has_same_version
 from worker.engine.members import undo
 from worker.engine.rules import Rules
 from worker.ports import Every, Tx
@@ -67,6 +69,17 @@ def looked_at(tx: Tx, remote: str, seen: Mapping[str, Observation], rules: Rules
     unclear = [known[on].id for on, one in short.items() if one is None]
     lists |= tx.load(unclear, dict.fromkeys(unclear, Every.MEMBER))
     return {on: (lists[known[on].id], one or in_full(tx, seen[on], rules)) for on, one in short.items()}
+
+
+def are_old_news(tx: Tx, remote: str, copy: Quiet, shown: Shown, rules: Rules) -> bool:
+    """Whether these are the members that the copy showed before."""
+    if shown.members is None or not rules.remotes[remote].direction(Field.MEMBERS).used:
+        return shown.moved is None
+    seen = copy.seen.get(Field.MEMBERS)
+    if seen is None or copy.tally is None or shown.rows not in (None, copy.tally.rows):
+        return False
+    same = has_same_version(seen, shown, rules.remotes[remote])
+    return same and tally.same_members(copy.tally, tally_there(tx, remote, shown.members, rules))
 
 
 def _holds(lead_list: LeadList | None, remote: str, remote_id: str) -> bool:

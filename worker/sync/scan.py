@@ -21,15 +21,15 @@ from functools import partial
 
 import structlog
 
-from models.lead_list import Copy, Field, LeadList, Standing
+from models.lead_list import Copy, LeadList, Standing
 from models.ledger import Change
-from models.observation import Evidence, Observation, Shown
+from models.observation import Shown
 from models.scan import UNDER_WAY, Finding, Scan, ScanState, chained
 from models.values import replace
 from worker.engine import backoff
-from worker.engine.drift import alike_there, is_drift
+from worker.engine.drift import is_drift
 from worker.engine.missing import doubted, returned
-from worker.engine.observe import Observed, observe
+from worker.engine.observe import observe
 from worker.engine.rules import Rules
 from worker.errors import AccessLost, LeadsyncError, RateLimited, RedisAway, Transient
 from worker.ports import Clock, Lane, RemoteKey, Store, Tx
@@ -39,6 +39,7 @@ from worker.sync.counting import countable, counted, has_lost, must_recount, to_
 from worker.sync.membership import Looked, in_full, looked_at
 from worker.sync.outcomes import access_lost
 from worker.sync.push import Door
+from worker.sync.scan_news import as_seen, is_overtaken, news_of, some_news
 from worker.sync.settle import pause_remote
 from worker.sync.stand import due_now, stand, take_in_people
 
@@ -166,9 +167,10 @@ class _Scanner:
             return await self._step(scan, partial(self._failed, error=bug))
         # A page that repeats a list says the same of it twice.
         items = list({shown.remote_id: shown for shown in page.items}.values())
-        for some in _chunks(items):
+        *firsts, last = _chunks(items) or [()]
+        for some in firsts:
             scan = await self._step(scan, partial(self._observe, items=some, asked_at=asked_at, rows=rows))
-        return await self._step(scan, partial(self._turn, page=page))
+        return await self._step(scan, partial(self._turn, page=page, items=last, asked_at=asked_at, rows=rows))
 
     def _line(self, patience_s: float) -> Line:
         door = self._door
@@ -201,14 +203,17 @@ class _Scanner:
         due_at = tx.now + timedelta(seconds=wait_s)
         return replace(scan, lease_until=None, tries=tries, due_at=due_at, note=str(error))
 
-    def _turn(self, tx: Tx, scan: Scan, page: Page) -> Scan:
-        """The page is taken in: turn to the next one, or judge what was found."""
+    def _turn(
+        self, tx: Tx, scan: Scan, page: Page, items: Sequence[Shown], asked_at: datetime, rows: Mapping[str, int]
+    ) -> Scan:
+        """With its last lists the page is taken in: turn to the next one, or judge what was found."""
+        scan = self._observe(tx, scan, items, asked_at, rows)
         tx.scans.add_page(scan, [shown.remote_id for shown in page.items])
         chain = chained(scan.chain, scan.cursor)
         scan = replace(scan, pages=scan.pages + 1, chain=chain, cursor=page.next, tries=0, note="")
         if page.next is None:
             return self._judge(tx, scan)
-        if page.next in tx.scans.cursors(scan.id):
+        if tx.scans.was_read(scan.id, page.next):
             note = f"page {scan.pages} leads back to a page that was read before"
             return self._end(tx, scan, ScanState.INCOMPLETE, note)
         return scan
@@ -241,6 +246,10 @@ class _Scanner:
 
     def _observe(self, tx: Tx, scan: Scan, items: Sequence[Shown], asked_at: datetime, rows: Mapping[str, int]) -> Scan:
         """Some lists of a page. What moves a known one is only noted, until the whole scan is believed."""
+        # What an earlier page showed of these lists is out of date, whatever it was.
+        tx.scans.taken(scan.id, [shown.remote_id for shown in items])
+        self._meet(tx, items)
+        items = some_news(tx, self._remote, items, rows, self._rules)
         looked = self._looked(tx, scan, [Finding(shown, asked_at) for shown in items])
         known = tx.find(self._keys(items))
         new = self._not_gone(tx, [shown for shown in items if (self._remote, shown.remote_id) not in known], asked_at)
@@ -251,14 +260,14 @@ class _Scanner:
                 continue
             before, seen = looked[shown.remote_id]
             copy, there = before.copies[self._remote], rows.get(shown.remote_id)
-            after, recount = self._news(before, seen), must_recount(tx, copy, there, self._rules)
+            after, recount = news_of(before, seen, self._rules), must_recount(tx, copy, there, self._rules)
             lost = has_lost(copy, there)
             if after is None and not lost:
                 changed += [(before, to_read(before, self._remote, members=True), ())] if recount else []
                 continue
             drift = after is not None and is_drift(before, after, self._remote, self._rules)
             # A finding waits until the scan is believed; a push that is due would meanwhile write over what it found.
-            if self._overtaken(copy, seen, asked_at) or (drift and copy.standing is Standing.DUE):
+            if is_overtaken(copy, seen, asked_at, self._rules) or (drift and copy.standing is Standing.DUE):
                 moved += 1
                 changed.append((before, to_read(returned(before, self._remote), self._remote, members=recount), ()))
             elif drift or lost:
@@ -267,8 +276,6 @@ class _Scanner:
                 counted = to_read(after.lead_list, self._remote, members=True) if recount else after.lead_list
                 changed.append((before, counted, after.changes))
         self._save(tx, changed)
-        # What an earlier page showed of these lists is out of date, whatever it was.
-        tx.scans.taken(scan.id, [shown.remote_id for shown in items])
         tx.scans.find(scan.id, found)
         return replace(scan, new=scan.new + len(new), moved=scan.moved + moved)
 
@@ -283,41 +290,21 @@ class _Scanner:
         for number, shown in zip(tx.create([shown.kind for shown in items]), items, strict=True):
             empty = LeadList(id=number, kind=shown.kind)
             copy = Copy(remote=self._remote, remote_id=shown.remote_id)
-            seen = in_full(tx, self._as_seen(scan, shown, asked_at), self._rules)
+            seen = in_full(tx, as_seen(scan, shown, asked_at, self._rules), self._rules)
             observed = observe(replace(empty, copies={self._remote: copy}), seen, self._rules)
             changed.append((empty, observed.lead_list, observed.changes))
         self._save(tx, changed)
 
-    def _news(self, before: LeadList, seen: Observation) -> Observed | None:
-        """What the look makes of a known list; None when it says nothing new."""
-        back = returned(before, self._remote)
-        observed = observe(back, seen, self._rules)
-        if self._rules.remotes[self._remote].versioned:
-            return None if observed.lead_list == before else observed
-        # Without versions its stamp is the moment of the look, which alone is no news.
-        return None if back is before and alike_there(before, observed.lead_list, self._remote) else observed
-
-    def _overtaken(self, copy: Copy, seen: Observation, asked_at: datetime) -> bool:
-        """Design rule 4: a call of ours was under way, or has ended, since the page was asked for. Versions tell by
-        themselves which of two looks is older; without them, or with the same one twice, the list is read again.
-        """
-        repeated = any(shown.stamp.same_as(seen.stamp) for shown in copy.seen.values())
-        if self._rules.remotes[self._remote].versioned and not repeated:
-            return False
-        return copy.intent is not None or copy.look or (copy.landed_at is not None and copy.landed_at >= asked_at)
-
-    def _as_seen(self, scan: Scan, shown: Shown, asked_at: datetime) -> Observation:
-        if not self._rules.remotes[self._remote].direction(Field.MEMBERS).used:
-            shown = replace(shown, members=None)
-        return shown.on(self._remote, evidence=Evidence.READ, asked_at=asked_at, cause=f"scan {scan.id}")
-
     def _keys(self, items: Iterable[Shown]) -> list[RemoteKey]:
         return [(self._remote, shown.remote_id) for shown in items]
 
-    def _looked(self, tx: Tx, scan: Scan, findings: Sequence[Finding]) -> Looked:
-        people = [person for finding in findings for person in finding.shown.people]
+    def _meet(self, tx: Tx, items: Iterable[Shown]) -> None:
+        """Who members are, before anything is said of them."""
+        people = [person for shown in items for person in shown.people]
         self._rung |= due_now(tx, take_in_people(tx, self._remote, people, self._rules))
-        seen = {one.shown.remote_id: self._as_seen(scan, one.shown, one.asked_at) for one in findings}
+
+    def _looked(self, tx: Tx, scan: Scan, findings: Sequence[Finding]) -> Looked:
+        seen = {one.shown.remote_id: as_seen(scan, one.shown, one.asked_at, self._rules) for one in findings}
         return looked_at(tx, self._remote, seen, self._rules)
 
     def _save(self, tx: Tx, changed: Sequence[_Changed]) -> None:
@@ -334,6 +321,7 @@ class _Scanner:
         findings = tx.scans.findings(scan.id, _BATCH)
         if not findings:
             return self._doubt(tx, scan)
+        self._meet(tx, [finding.shown for finding in findings])
         looked = self._looked(tx, scan, findings)
         changed, moved = list[_Changed](), 0
         for finding in findings:
@@ -341,7 +329,7 @@ class _Scanner:
                 continue
             before, seen = looked[finding.shown.remote_id]
             read = partial(to_read, remote=self._remote, members=finding.shown.rows is not None)
-            if self._overtaken(before.copies[self._remote], seen, finding.asked_at):
+            if is_overtaken(before.copies[self._remote], seen, finding.asked_at, self._rules):
                 moved += 1
                 changed.append((before, read(returned(before, self._remote)), ()))
                 continue
@@ -391,5 +379,5 @@ class _Scanner:
 _Changed = tuple[LeadList, LeadList, Sequence[Change]]
 
 
-def _chunks(items: Sequence[Shown]) -> Iterable[Sequence[Shown]]:
-    return (items[start : start + _BATCH] for start in range(0, len(items), _BATCH))
+def _chunks(items: Sequence[Shown]) -> list[Sequence[Shown]]:
+    return [items[start : start + _BATCH] for start in range(0, len(items), _BATCH)]
