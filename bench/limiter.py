@@ -31,7 +31,7 @@ from dataclasses import asdict, dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -206,7 +206,7 @@ class MovingWindow:
         from limits.aio.storage import RedisStorage
         from limits.aio.strategies import MovingWindowRateLimiter
 
-        pool = redis.connection_pool
+        pool: Any = redis.connection_pool  # which its types leave out
         storage = RedisStorage("async+redis://", implementation="redispy", connection_pool=pool)
         self._limiter = MovingWindowRateLimiter(storage)
         self._items = [RateLimitItemPerSecond(w.limit, int(w.seconds)) for w in WINDOWS]

@@ -25,8 +25,9 @@ from worker.embedded import server_binary
 
 #: Where results are kept unless told otherwise; git does not see it.
 RESULTS = Path(__file__).parent / "results"
-#: Named with their versions where they are installed, peers of some benches included.
-PACKAGES = ("leadsync", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "httpx", "aiohttp", "huey", "limits")
+#: Named with their versions; other people's programs where they are installed.
+PACKAGES = ("leadsync", "celery", "kombu", "redis", "sqlalchemy", "psycopg", "httpx", "aiohttp")
+PEERS = ("huey", "limits", "vdirsyncer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def document(figures: list[Figure]) -> dict[str, object]:
 def versions() -> dict[str, str]:
     """What was measured: programs by name."""
     found = {"Python": platform.python_version(), "cores": str(os.cpu_count())}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *PEERS):
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     found["SQLite"] = sqlite3.sqlite_version

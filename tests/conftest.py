@@ -30,6 +30,22 @@ hypothesis.settings.register_profile("ci", deadline=None, max_examples=300, prin
 hypothesis.settings.load_profile("ci" if IN_CI else "dev")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what another version of a server may answer differently: `-m servers` is enough to try one."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _asks_servers(item):
+            item.add_marker(pytest.mark.servers)
+
+
+def _asks_servers(item: pytest.Function) -> bool:
+    """It asks PostgreSQL; or Redis, and is not the same test over beside another database."""
+    chosen = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    if "sqlite" in chosen or "memory" in chosen:
+        return False
+    return "postgres" in chosen or not {"redis_server", "postgres_server"}.isdisjoint(item.fixturenames)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI everything that the tests need is there: a test that skips itself has failed."""

@@ -162,7 +162,7 @@ def counting(engine: Engine) -> Iterator[Asked]:
 
     def executed(_connection: Any, cursor: Any, statement: str, *_: Any) -> None:
         rows = max(0, cursor.rowcount)
-        if statement.startswith("SELECT"):
+        if statement.startswith(("SELECT", "WITH")):
             asked.read += rows
         else:
             asked.written += rows
