@@ -49,7 +49,7 @@ Fields = dict[str, Any]
 
 #: No limits, no latency, and no log of calls.
 FREE: Mapping[str, Any] = {"limits": [], "log_size": 0}
-PLENTY = 1_000_000  #: Calls a second that nobody makes.
+_PLENTY = {"requests_per_second": 1_000_000, "requests_per_minute": 60_000_000, "max_in_flight": 64}
 #: Where all events come from. It is never called: every event is its own news.
 SOURCE = "crm"
 #: The remotes that are told, by the fields they hold and their words for them.
@@ -137,20 +137,14 @@ def _edit(number: int, fields: Fields, chance: random.Random) -> Fields:
 
 
 def configure(
-    folder: Path,
-    *,
-    database_url: str,
-    urls: Mapping[str, str],
-    redis_url: str | None = None,
-    in_flight: int = 64,
-    per_second: int = PLENTY,
+    folder: Path, *, database_url: str, urls: Mapping[str, str], redis_url: str | None = None, **budget: int
 ) -> None:
-    """Settings for this process and all that it starts, and no others. The budget is asked, but usually never short."""
+    """Settings for this process and all that it starts, and no others. The budget, unless given, is never short."""
     for name in [name for name in os.environ if name.startswith("LEADSYNC_") and name != "LEADSYNC_REDIS_BIN"]:
         del os.environ[name]
     os.chdir(folder)  # away from any leadsync.toml
-    budget = {"requests_per_second": per_second, "requests_per_minute": 60 * PLENTY, "max_in_flight": in_flight}
-    remotes = {name: {"kind": name, "base_url": url, "token": SIM_TOKEN, **budget} for name, url in urls.items()}
+    known = {"token": SIM_TOKEN, **_PLENTY, **budget}
+    remotes: Fields = {name: {"kind": name, "base_url": url, **known} for name, url in urls.items()}
     if "instantly" in remotes:
         remotes["instantly"]["owners"] = OWNERS
     os.environ |= {

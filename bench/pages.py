@@ -32,7 +32,7 @@ from worker.settings import load_settings
 from worker.simulators.running import running
 from worker.store.database import open_database
 from worker.store.tables import LISTS
-from worker.wiring import Runtime
+from worker.wiring import Runtime, collect_seldom
 
 _SMALL: Final = Size(lists=1_000, ledger=10_000, calls=300, others=100)
 _TIMES: Final = 30
@@ -113,6 +113,7 @@ def _of(name: str, url: str, runtime: Runtime, size: Size) -> Iterator[Figure]:
     yield Figure(what=f"{name}: one row by its key, p95", value=row.p95, unit="ms")
     with serving(runtime) as port:
         browser = Browser(port)
+        collect_seldom()  # as the web process does
         _ask(browser, "/scans")  # it has a session now, and nobody is measured while templates are read
         empty = timed(lambda: _ask(browser, "/healthz"))
         yield Figure(what=f"{name}: /healthz p95", value=empty.p95, unit="ms", baseline=row.p95, of="× one row")

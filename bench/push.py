@@ -101,7 +101,7 @@ def figures(*, small: bool) -> Iterator[Figure]:
         client = stack.enter_context(redis.Redis.from_url(server.url))
         urls = {SOURCE: "http://127.0.0.1:9", REMOTE: remote.base_url}
         url = f"sqlite:///{folder / 'leadsync.db'}"
-        configure(folder, database_url=url, urls=urls, redis_url=server.url, in_flight=IN_FLIGHT)
+        configure(folder, database_url=url, urls=urls, redis_url=server.url, max_in_flight=IN_FLIGHT)
 
         seed({REMOTE: remote}, shown)
         bare = in_own_process(bare_client, wanted)

@@ -34,7 +34,6 @@ from bench.common import (
     FREE,
     OWNERS,
     PATHS,
-    PLENTY,
     SOURCE,
     Cost,
     Meter,
@@ -204,18 +203,18 @@ def figures(*, small: bool) -> Iterator[Figure]:
         yield _bounded(make, 2_000 if small else 20_000)
 
 
-def _prepare(folder: Path, remote: RunningSimulator, redis_url: str, lists: int, per_s: int = PLENTY) -> None:
+def _prepare(folder: Path, remote: RunningSimulator, redis_url: str, lists: int, **budget: int) -> None:
     """So many equal lists on both sides, and settings for this process and those that it starts."""
     url = f"sqlite:///{folder / f'{lists}.db'}"
     urls = {SOURCE: "http://127.0.0.1:9", REMOTE: remote.base_url}
-    configure(folder, database_url=url, urls=urls, redis_url=redis_url, per_second=per_s)
+    configure(folder, database_url=url, urls=urls, redis_url=redis_url, **budget)
     shown = [first_fields(number) for number in range(lists)]
     seed({REMOTE: remote}, shown)
     fill_store(url, Registry(load_settings()).rules, wanted=shown, shown=shown)
 
 
 def _bounded(make: Callable[..., None], lists: int) -> Figure:
-    make(lists, per_s=SLOW)
+    make(lists, requests_per_second=SLOW)
     cost, _ = in_own_process(ours)
     # Full at the start: so many calls go out at once.
     shortest = (lists / PAGE - SLOW) / SLOW

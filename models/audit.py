@@ -16,6 +16,8 @@ class Action(enum.StrEnum):
     RETRY = "parked retry"  #: made a parked copy due
     DISCARD = "parked discard"  #: gave a parked copy up
     PUSH = "push now"  #: made a copy due that was parked, or waited after a failed call
+    HOLD = "hold"  #: let nothing be written to a list, or to one copy of it
+    LET_GO = "release"  #: let it be written again
     RESOLVE = "conflicts resolve"  #: decided a held field
     APPLY = "apply"  #: let a patch through
     PAUSE = "pause"  #: stopped sending to a remote

@@ -27,6 +27,9 @@ class Field(enum.StrEnum):
     MEMBERS = "members"  #: a set of ids; merges element by element
 
 
+#: In `LeadList.holds`, what stands for all copies of the list: those that it has, and those that it will get.
+WHOLE = ""
+
 #: What stands for an id until the remote has given one: `pending:` and the number of the lead list.
 PENDING = "pending:"
 
@@ -156,7 +159,17 @@ class Waiting(enum.StrEnum):
     FIRST_SCAN = "first scan"  #: to be created, once a complete scan has told what is there already
     BRAKE = "brake"  #: it would remove so much that a person decides first
     REVIEW = "review"  #: sent only by `leadsync apply`
+    HOLD = "on hold"  #: a person holds it: read as ever, and told nothing until somebody releases it
     IN_FLIGHT = "in flight"  #: being pushed at this moment
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A person holds a list, or one copy of it: nothing is written there until somebody releases it."""
+
+    #: As the audit names them.
+    who: str
+    since: datetime
 
 
 class Absence(enum.StrEnum):
@@ -265,9 +278,15 @@ class LeadList:
     kind: Kind | None = None
     #: Remotes from which a person, or `on_gone`, took it away: it is not created there by itself.
     apart: frozenset[str] = frozenset()
+    #: What people hold, by remote; `WHOLE` for the list on all of them.
+    holds: Mapping[str, Hold] = field(default_factory=dict)
     wanted: Mapping[Field, Wanted] = field(default_factory=dict)
     copies: Mapping[str, Copy] = field(default_factory=dict)
     members: Mapping[str, Member] = field(default_factory=dict)
+
+    def hold_on(self, remote: str) -> Hold | None:
+        """Who holds its copy there, alone or with the whole list; None when nobody does."""
+        return (self.holds.get(WHOLE) or self.holds.get(remote)) if self.holds else None
 
 
 def with_copy(lead_list: LeadList, copy: Copy) -> LeadList:

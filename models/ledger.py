@@ -24,6 +24,8 @@ class ChangeKind(enum.StrEnum):
     LATE_WRITE = "late write"  #: our own abandoned write landed after all
     LINKED = "linked"  #: a copy was tied to the list
     UNLINKED = "unlinked"  #: a copy was let go
+    ON_HOLD = "on hold"  #: a person holds the list, or one copy of it: new tells which
+    RELEASED = "released"  #: and released it: old tells which
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

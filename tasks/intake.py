@@ -22,9 +22,10 @@ def intake(self: Task[Any, Any], partition: int = 0) -> None:
     """Take in all entries of one partition, and ring for the remotes that have something due."""
     runtime = process_runtime()
     # Stable over restarts of this child, so that its successor finds what it left unfinished.
-    consumer = f"{self.request.hostname}.{getattr(current_process(), 'index', 0)}"
+    worker = str(self.request.hostname)
+    consumer = f"{worker}.{getattr(current_process(), 'index', 0)}"
     with put_off(TaskName.INTAKE):
-        if runtime.run(take_in(runtime, consumer, partition, lambda: marks.leave(self))):
+        if runtime.run(take_in(runtime, consumer, partition, lambda: marks.leave(worker))):
             ring(runtime.bells, TaskName.INTAKE, partition)
 
 

@@ -16,10 +16,15 @@ from worker.wiring import process_runtime
 
 
 @task_success.connect
-def leave(sender: Task[Any, Any], **_: Any) -> None:
-    """In a child, after each task; and within a long one after each part of it."""
+def ended(sender: Task[Any, Any], **_: Any) -> None:
+    """In a child, after each task."""
+    leave(str(sender.request.hostname))
+
+
+def leave(worker: str) -> None:
+    """Within a long one after each part of it. In a thread of its own Celery does not know whose task that is."""
     with contextlib.suppress(RedisError):
-        marks.leave(process_runtime().bells, marks.Role.WORKER, str(sender.request.hostname))
+        marks.leave(process_runtime().bells, marks.Role.WORKER, worker)
 
 
 @worker_shutdown.connect

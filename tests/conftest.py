@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,7 @@ import redis
 from tests.support.loopback import allow_loopback_only
 from tests.support.postgres import Postgres, running_postgres
 from worker.embedded import EmbeddedRedis, embedded_redis
+from worker.store.database import open_database, upgrade
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
@@ -101,21 +103,63 @@ def postgres_server() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture
-def postgres_url(postgres_server: Postgres) -> Iterator[str]:
-    """An empty PostgreSQL database of this test's own."""
+@pytest.fixture(scope="session")
+def _postgres_tables(postgres_server: Postgres) -> Iterator[str]:
+    """One database for the tests of a process, with the newest schema."""
     with postgres_server.database("leadsync") as url:
+        _make_tables(url)
         yield url
 
 
 @pytest.fixture
-def sqlite_url(tmp_path: Path) -> str:
-    """An empty SQLite database of this test's own."""
-    return f"sqlite:///{tmp_path / 'leadsync.db'}"
+def postgres_url(postgres_server: Postgres, _postgres_tables: str) -> str:
+    """PostgreSQL with the newest schema and no rows."""
+    postgres_server.empty("leadsync")
+    return _postgres_tables
+
+
+@pytest.fixture
+def new_postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """A PostgreSQL database without tables."""
+    with postgres_server.database("new") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def _sqlite_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the newest schema, to be copied."""
+    file = tmp_path_factory.mktemp("sqlite") / "leadsync.db"
+    _make_tables(f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path, _sqlite_tables: Path) -> str:
+    """SQLite with the newest schema and no rows."""
+    return f"sqlite:///{shutil.copy(_sqlite_tables, tmp_path)}"
+
+
+@pytest.fixture
+def new_sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that is not there yet."""
+    return f"sqlite:///{tmp_path / 'new.db'}"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """An empty database; the test runs once on SQLite and once on PostgreSQL."""
+    """The newest schema without rows; the test runs once on SQLite and once on PostgreSQL."""
     url: str = request.getfixturevalue(f"{request.param}_url")
     return url
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def new_database_url(request: pytest.FixtureRequest) -> str:
+    """Without tables, on both."""
+    url: str = request.getfixturevalue(f"new_{request.param}_url")
+    return url
+
+
+def _make_tables(url: str) -> None:
+    engine = open_database(url)
+    upgrade(engine)
+    engine.dispose()  # the last one that leaves a SQLite file takes its log into it

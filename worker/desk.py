@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from worker.errors import RedisAway, UsageError
 from worker.partitions import partition_key, partition_of
 from worker.ports import RemoteKey
-from worker.redis_access import broker_url
+from worker.redis_access import broker_url, why
 from worker.store.views import Views
 from worker.stream.redis_stream import FIELD
 from worker.sync.acting import Acting
@@ -64,7 +64,7 @@ def add_events(runtime: Runtime, events: Iterable[str | bytes]) -> list[str]:
     try:
         return [entry.decode() for entry in pipeline.execute()]
     except (RedisError, OSError) as error:
-        raise RedisAway(f"Redis cannot be reached ({type(error).__name__}): start it, then try again") from None
+        raise RedisAway(why(error)) from None
 
 
 def remote_key(text: str) -> RemoteKey:

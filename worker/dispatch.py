@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from worker.celery_app import TaskName, app
 from worker.errors import LeadsyncError
-from worker.redis_access import PREFIX
+from worker.redis_access import PREFIX, why
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ def put_off(task: TaskName, **ids: str) -> Iterator[None]:
     except LeadsyncError as error:
         log.warning("task_put_off", task=task.value, reason=str(error), **ids)
     except (RedisError, OperationalError) as error:
-        log.warning("task_put_off", task=task.value, reason=f"Redis: {type(error).__name__}", **ids)
+        log.warning("task_put_off", task=task.value, reason=why(error), **ids)
 
 
 class Turn:

@@ -13,13 +13,14 @@ from types import FrameType
 from typing import Any
 
 import structlog
+from kombu.exceptions import OperationalError
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from worker.celery_app import TaskName
 from worker.dispatch import ring
 from worker.partitions import partition_key
-from worker.redis_access import client, needed
+from worker.redis_access import client, needed, why
 from worker.settings import load_settings
 
 log = structlog.get_logger(__name__)
@@ -64,8 +65,8 @@ def main() -> None:
         try:
             # At the start, and after Redis was away, for what arrived while nobody listened.
             heard = listen(redis, keys, heard) if heard else ring_and_mark(redis, keys, range(len(keys)))
-        except (RedisError, OSError) as error:
-            log.warning("doorbell_waits_for_redis", error=type(error).__name__)
+        except (RedisError, OSError, OperationalError) as error:
+            log.warning("doorbell_waits_for_redis", reason=why(error))
             time.sleep(_PAUSE_S)
             heard = {}
 

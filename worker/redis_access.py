@@ -5,7 +5,7 @@ Used by every process, and by supervisors that never call Redis: the client is i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from worker.errors import RedisAway, UsageError
@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 #: The key prefix of everything leadsync keeps in Redis beside the stream.
 PREFIX = "leadsync"
+
+_GOES_ON: Final = "leadsync then goes on by itself"
+#: What its refusals mean, and what to do. redis-py turns the first word of some of them into a class.
+_REFUSALS: Final = {
+    "OutOfMemoryError": ("Redis has used up its memory", f"raise its maxmemory; {_GOES_ON}"),
+    "MISCONF": ("Redis cannot write to its disk", f"make room there, or see its log; {_GOES_ON}"),
+    "ReadOnlyError": ("Redis is a replica, which takes no writes", "name the primary in redis.url"),
+}
 
 
 def needed(redis_url: str | None) -> str:
@@ -46,6 +54,21 @@ def client(redis_url: str) -> Redis:
     from redis.retry import Retry
 
     return Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0), socket_timeout=5)
+
+
+def refusal(error: Exception) -> tuple[str, str] | None:
+    """Why Redis takes no writes, and what to do. None when it does not say so."""
+    for one in (error, error.__cause__):  # Celery wraps what it got
+        for word in (type(one).__name__, str(one).partition(" ")[0]):
+            if word in _REFUSALS:
+                return _REFUSALS[word]
+    return None
+
+
+def why(error: Exception) -> str:
+    """One sentence: it takes no writes, or cannot be reached."""
+    says, step = refusal(error) or (f"Redis cannot be reached ({type(error).__name__})", "start it, then try again")
+    return f"{says}: {step}"
 
 
 def check_reachable(redis_url: str) -> None:

@@ -154,14 +154,20 @@ def opened(settings: Settings) -> Iterator[Runtime]:
 @cache
 def process_runtime() -> Runtime:
     """The runtime of a child process (Celery's children, doorbell, web). Its parent has set redis.url."""
-    # Batches make many small values and no cycles; at the default of 700 the collector takes a quarter of the CPU.
-    # What was imported stays for good, so that nobody looks through it again and again.
-    gc.freeze()
-    gc.set_threshold(500_000)
+    collect_seldom()
     _allow_files()
     settings = load_settings()
     tracing.begin()
     return Runtime(settings, redis_access.needed(settings.redis.url), Loop())
+
+
+def collect_seldom() -> None:
+    """For a process that stays. Batches and pages make many small values and no cycles; at the default of 700 the
+    collector takes a quarter of the CPU, and makes a large page wait for 0.1 s. What was imported stays for good, so
+    that nobody looks through it again and again.
+    """
+    gc.freeze()
+    gc.set_threshold(500_000)
 
 
 def _allow_files() -> None:

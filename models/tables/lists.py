@@ -25,13 +25,23 @@ class LeadListRow(SQLModel, table=True):
     """One logical lead list. Its row is what every transaction locks before it touches anything of the list."""
 
     __tablename__ = "lead_lists"
-    # A number is never given twice: calls in flight and the ledger know lists by it.
-    __table_args__ = {"sqlite_autoincrement": True}
+    __table_args__ = (
+        Index(
+            "ix_lead_lists_holds",
+            "id",
+            sqlite_where=text("holds IS NOT NULL"),
+            postgresql_where=text("holds IS NOT NULL"),
+        ),
+        # A number is never given twice: calls in flight and the ledger know lists by it.
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = Field(default=None, sa_column=Column(number(), primary_key=True, autoincrement=True))
     kind: str | None = Field(default=None, sa_column=Column(String(16)))
     apart: list[str] | None = Field(default=None, sa_column=Column(document()))
     """Remotes from which it was taken away"""
+    holds: dict[str, Any] | None = Field(default=None, sa_column=Column(document()))
+    """{remote, or nothing for the whole list: [who, since]} of what people hold"""
     created_at: datetime = Field(sa_column=Column(UtcDateTime(), nullable=False))
 
 

@@ -90,7 +90,7 @@ def test_a_conflict_is_resolved(house: Any, operator: Visitor) -> None:
     expect(held).to_contain_text("Ours")
     held.get_by_role("button", name="Use instantly").click()
 
-    expect(page.get_by_role("status")).to_have_text("1 held fields are decided.")
+    expect(page.get_by_role("status")).to_have_text("1 held field is decided.")
     wait_until(lambda: house.shows(n, "crm") == "Theirs", deadline_s=20, what="the CRM shows what was chosen")
 
 
@@ -105,7 +105,7 @@ def test_a_parked_copy_is_retried(house: Any, operator: Visitor) -> None:
     row.get_by_role("checkbox").check()
     page.get_by_role("button", name="Retry ticked").click()
 
-    expect(page.get_by_role("status")).to_contain_text("1 copies are due again")
+    expect(page.get_by_role("status")).to_contain_text("1 copy is due again")
     wait_until(lambda: house.shows(n, "instantly") == "Kept the old one", deadline_s=20, what="it was sent again")
 
 
@@ -125,7 +125,7 @@ def test_many_are_counted_before_anything_is_done(house: Any, operator: Visitor)
     page.get_by_role("button", name="Retry all that match").click()
     page.get_by_role("button", name="Retry them").click()
 
-    expect(page.get_by_role("status")).to_contain_text("are due again")
+    expect(page.get_by_role("status")).to_contain_text("due again")
     wait_until(lambda: house.shows(two[1], "instantly") == f"Counted {two[1]}", deadline_s=20, what="they were sent")
 
 
@@ -163,6 +163,26 @@ def test_a_remote_is_paused_and_resumed(house: Any, operator: Visitor) -> None:
     expect(page.locator("tr", has_text="resume").first).to_contain_text("operator 127.0.0.1")
 
 
+def test_a_list_is_held_and_released(house: Any, operator: Visitor) -> None:
+    """Nothing is written meanwhile, and every page says who holds it; released, what was missed is sent."""
+    n, page = house.fresh(), operator.page
+    page.goto(house.page_of(n))
+    page.get_by_role("button", name="Hold", exact=True).click()
+    expect(page.locator(".on-hold")).to_contain_text("operator 127.0.0.1 holds it since")
+
+    house.stack.rename(n, "While on hold")
+    house.wait(n, "instantly", "due")
+    page.goto("/lists?hold=1")
+    expect(page.locator("tr", has_text="While on hold")).to_contain_text("on hold")
+    page.goto("/waiting")
+    assert f"List {n}" == house.shows(n, "instantly")
+    page.locator("tr", has_text="the whole list").get_by_role("checkbox").check()
+    page.get_by_role("button", name="Release ticked").click()
+
+    expect(page.get_by_role("status")).to_have_text("1 list is released: what differs is due at once.")
+    wait_until(lambda: house.shows(n, "instantly") == "While on hold", deadline_s=20, what="it is sent after all")
+
+
 def test_one_copy_is_unlinked_after_a_question(house: Any, operator: Visitor) -> None:
     """Only that one, and nothing is deleted."""
     n, page = house.fresh(), operator.page
@@ -189,7 +209,7 @@ def test_rejects_are_shown_as_received(house: Any, operator: Visitor) -> None:
     row.get_by_role("checkbox").check()
     page.get_by_role("button", name="Retry ticked").click()
 
-    expect(page.get_by_role("status")).to_contain_text("1 events are in the stream again")
+    expect(page.get_by_role("status")).to_contain_text("1 event is in the stream again")
 
 
 def test_nothing_is_changed_without_session_or_token(house: Any, visit: Come, operator: Visitor) -> None:
@@ -214,9 +234,8 @@ def test_viewers_see_everything_and_change_nothing(house: Any, visit: Come) -> N
     for path in (*PAGES.values(), house.page_of(0)):
         viewer.page.goto(path)
         assert ["Log out"] == viewer.page.locator("form[method=post] button").all_inner_texts(), path
-    refused = viewer.context.request.post("/remotes/pause", form={"remote": "crm", "csrf_token": viewer.csrf()})
-
-    assert 403 == refused.status
+    for act, fields in {"/remotes/pause": {"remote": "crm"}, "/list/hold": {"copy": house.named(0)}}.items():
+        assert 403 == viewer.context.request.post(act, form={**fields, "csrf_token": viewer.csrf()}).status
     assert [] == viewer.complaints
 
 
@@ -311,6 +330,10 @@ def test_pages_work_without_javascript(house: Any, visit: Come) -> None:
     expect(card.locator(".state")).to_have_text("paused")
     card.get_by_role("button", name="Resume").click()
     expect(card.locator(".state")).to_have_text("active")
+    page.goto(house.page_of(0))
+    page.get_by_role("button", name="Hold here").first.click()
+    expect(page.locator(".compare .standing")).to_contain_text("held by operator 127.0.0.1 since")
+    page.get_by_role("button", name="Release").click()
     page.goto("/lists")
     page.get_by_label("Name").fill("no such list")
     page.get_by_role("button", name="Show").click()

@@ -179,7 +179,7 @@ def test_a_locked_database_is_waited_for_and_then_told(folder: Path, command: tu
 def test_an_old_schema_is_told_with_the_way_out(folder: Path) -> None:
     """Nothing is read from tables of another shape."""
     with closing(sqlite3.connect(folder / "leadsync.db")) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = '0000'")
+        database.execute("UPDATE alembic_version SET version_num = '0001'")
     ran = run(folder, *STATUS)
 
     assert 2 == ran.status

@@ -10,6 +10,7 @@ import pytest
 from tests.support.big_tables import REMOTES, Size, fill
 from tests.support.explaining import Asked, asked
 from worker.store.database import open_database
+from worker.store.list_views import ListFilter
 from worker.store.sql import SqlStore, SqlTx
 from worker.store.views import View, Views
 
@@ -34,6 +35,8 @@ HOT: dict[str, Callable[[SqlTx], Any]] = {
 VIEWS: dict[str, Callable[[View], Any]] = {
     "timeline of a list": lambda view: view.ledger.history(100, 50),
     "status": lambda view: view.tally(),
+    "lists on hold": lambda view: view.lists((), 50, which=ListFilter(on_hold=True)),
+    "everything on hold": lambda view: view.held_keys(),
 }
 
 

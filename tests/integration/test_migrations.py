@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -12,15 +12,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, inspect
 
 from models.tables import SQLModel
+from tests.support.heart import agreed_list, with_members
+from tests.support.stores import loaded, saved
 from worker.errors import UsageError
 from worker.store import database
 from worker.store.database import check_schema, open_database, upgrade
+from worker.store.sql import SqlStore
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
+def engine(new_database_url: str) -> Iterator[Engine]:
     """An empty database."""
-    engine = open_database(database_url)
+    engine = open_database(new_database_url)
     yield engine
     engine.dispose()
 
@@ -54,6 +57,25 @@ def test_up_and_down_again(engine: Engine) -> None:
         assert {"alembic_version"} == tables(engine)
 
 
+def test_a_step_back_loses_no_list(engine: Engine) -> None:
+    """Only what the step had added goes. On SQLite a table that is made anew would take with it what belongs to it."""
+    upgrade(engine)
+    made = saved(SqlStore(engine), with_members(agreed_list("crm", "lance", name="A"), "ada", shown_by=["crm"]))
+    steps = len(list(ScriptDirectory.from_config(database._config(None)).walk_revisions()))
+    kept = []
+    for _ in range(steps - 1):
+        alembic(engine, "downgrade", "-1")
+        kept.append([_count(engine, table) for table in ("lead_lists", "links", "wanted", "copies", "members")])
+    assert kept == [[1, 2, 1, 2, 1]] * (steps - 1)
+    upgrade(engine)
+    assert loaded(SqlStore(engine), made.id).wanted == made.wanted
+
+
+def _count(engine: Engine, table: str) -> int:
+    with engine.connect() as connection:
+        return int(connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar_one())
+
+
 def test_twice_is_once(engine: Engine) -> None:
     """An upgraded database is left as it is."""
     upgrade(engine)
@@ -62,11 +84,11 @@ def test_twice_is_once(engine: Engine) -> None:
     assert before == tables(engine)
 
 
-def test_several_at_once(engine: Engine, database_url: str) -> None:
+def test_several_at_once(engine: Engine, new_database_url: str) -> None:
     """Two processes that start together may both upgrade."""
 
     def again(_: int) -> None:
-        mine = open_database(database_url)
+        mine = open_database(new_database_url)
         upgrade(mine)
         mine.dispose()
 
@@ -84,28 +106,52 @@ def test_the_folder_is_made(tmp_path_factory: pytest.TempPathFactory) -> None:
     engine.dispose()
 
 
-def test_a_schema_that_is_not_current(engine: Engine) -> None:
+def test_an_older_schema(engine: Engine) -> None:
     """What it is, what is needed, and the command to run."""
     upgrade(engine)
     check_schema(engine)
-    head = ScriptDirectory.from_config(database._config(None)).get_current_head()
-    with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    _make_it(engine, "0001")
     with pytest.raises(UsageError) as error:
         check_schema(engine)
-    assert f"the database schema is 0000, this leadsync needs {head}; run: leadsync db upgrade" == str(error.value)
+    assert f"the database schema is 0001, this leadsync needs {_newest()}; run: leadsync db upgrade" == str(error.value)
 
 
-def test_a_schema_from_the_future(engine: Engine) -> None:
-    """A database that a newer leadsync has upgraded is left alone, in one sentence."""
+@pytest.mark.parametrize("look", [check_schema, upgrade])
+def test_a_newer_schema_that_only_has_more(engine: Engine, look: Callable[[Engine], None]) -> None:
+    """A newer leadsync may be tried, and the older ones go on beside it, or come back."""
     upgrade(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    _make_it(engine, "0999")
+    look(engine)
+    assert "0999" == database._revision(engine)
+
+
+@pytest.mark.parametrize("look", [check_schema, upgrade])
+@pytest.mark.parametrize("made", ["1001", "0000"])
+def test_a_schema_that_is_not_for_us(engine: Engine, look: Callable[[Engine], None], made: str) -> None:
+    """A database from which a newer leadsync took something away is left alone, in one sentence."""
+    upgrade(engine)
+    _make_it(engine, made)
     with pytest.raises(UsageError) as error:
-        upgrade(engine)
-    assert "the database schema is 9999, which this leadsync does not know; install a newer leadsync" == str(
-        error.value
-    )
+        look(engine)
+    says = f"the database schema is {made}, and this leadsync knows none after {_newest()}"
+    assert f"{says}; install a newer leadsync" == str(error.value)
+
+
+def test_each_migration_has_a_number() -> None:
+    """Four digits that grow: an older program reads from them whether it can work on what it does not know."""
+    scripts = ScriptDirectory.from_config(database._config(None)).walk_revisions()
+    numbers = [int(script.revision) for script in scripts][::-1]
+    assert sorted(set(numbers)) == numbers
+    assert f"{numbers[-1]:04}" == _newest()
+
+
+def _newest() -> str | None:
+    return ScriptDirectory.from_config(database._config(None)).get_current_head()
+
+
+def _make_it(engine: Engine, revision: str) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE alembic_version SET version_num = '{revision}'")
 
 
 def test_an_empty_database(engine: Engine) -> None:

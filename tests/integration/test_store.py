@@ -239,8 +239,8 @@ class TestStore:
         [
             (True, {}),
             (True, {"lease_until": datetime.now(UTC) - timedelta(seconds=1)}),
-            (False, {"lease_until": datetime.now(UTC) + timedelta(seconds=600)}),
-            (False, {"due_at": datetime.now(UTC) + timedelta(seconds=600)}),
+            (False, {"lease_until": datetime.now(UTC) + timedelta(days=1)}),
+            (False, {"due_at": datetime.now(UTC) + timedelta(days=1)}),
             (False, {"standing": Standing.PARKED}),
             (False, {"standing": Standing.CONFLICT, "due_at": None}),
             (False, {"standing": Standing.IN_SYNC, "due_at": None}),

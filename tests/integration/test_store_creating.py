@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from models.lead_list import Abandoned, Copy, Field, Intent, LeadList
+from models.lead_list import Abandoned, Copy, Field, Intent
 from models.patch import Patch
 from tests.support.heart import NOON, copy_of, list_of
-from tests.support.stores import RunsNow, loaded, saved
+from tests.support.stores import RunsNow, resaved, saved
 
 NAME = Field.NAME
 
@@ -21,18 +21,12 @@ def store(every_store: RunsNow) -> RunsNow:
     return every_store
 
 
-def put(store: RunsNow, before: LeadList, after: LeadList) -> LeadList:
-    """Saved, and read back."""
-    store.run_now(lambda tx: tx.save([(before, after)]))
-    return loaded(store, after.id)
-
-
 def test_apart_is_kept(store: RunsNow) -> None:
     """And forgotten again."""
     one = saved(store, list_of(copy_of("crm", {NAME: "A"})))
-    apart = put(store, one, replace(one, apart=frozenset({"lance", "instantly"})))
+    apart = resaved(store, one, replace(one, apart=frozenset({"lance", "instantly"})))
     assert apart.apart == {"lance", "instantly"}
-    assert put(store, apart, replace(apart, apart=frozenset())).apart == frozenset()
+    assert resaved(store, apart, replace(apart, apart=frozenset())).apart == frozenset()
 
 
 def test_lacking_comes_in_order_and_in_parts(store: RunsNow) -> None:
@@ -57,7 +51,7 @@ def test_named_finds_what_has_the_name_or_is_given_it(store: RunsNow, copy: Copy
     """A create under way counts, so that two lists of one name are not made at once."""
     one = saved(store, list_of(copy_of("crm", {NAME: "A"})))
     there = replace(copy, remote_id="l1" if copy.seen else f"pending:{one.id}")
-    put(store, one, replace(one, copies={**one.copies, "lance": there}))
+    resaved(store, one, replace(one, copies={**one.copies, "lance": there}))
     assert store.run_now(lambda tx: tx.scans.named("lance", "BERLIN ctos ")) == [there.remote_id]
     assert store.run_now(lambda tx: tx.scans.named("crm", "Berlin CTOs")) == []
 
@@ -66,9 +60,11 @@ def test_a_pending_link_gives_way_to_a_real_one(store: RunsNow) -> None:
     """The list is found by its id from then on, and not by what stood for it; a scan misses no pending list."""
     one = saved(store, list_of(copy_of("crm", {NAME: "A"})))
     name = f"pending:{one.id}"
-    waiting = put(store, one, replace(one, copies={**one.copies, "lance": Copy(remote="lance", remote_id=name)}))
+    waiting = resaved(store, one, replace(one, copies={**one.copies, "lance": Copy(remote="lance", remote_id=name)}))
     assert store.run_now(lambda tx: tx.find([("lance", name)])) == {("lance", name): one.id}
     assert store.run_now(lambda tx: tx.scans.linked("lance", datetime(2100, 1, 1, tzinfo=UTC))) == []
-    made = put(store, waiting, replace(waiting, copies={**one.copies, "lance": Copy(remote="lance", remote_id="l1")}))
+    made = resaved(
+        store, waiting, replace(waiting, copies={**one.copies, "lance": Copy(remote="lance", remote_id="l1")})
+    )
     assert made.copies["lance"].remote_id == "l1"
     assert store.run_now(lambda tx: tx.find([("lance", name), ("lance", "l1")])) == {("lance", "l1"): one.id}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
 from tests.support.heart import copy_of, list_of
@@ -16,7 +17,8 @@ from tests.support.stores import opened, saved
 from worker.errors import Transient, UsageError
 from worker.store import database
 from worker.store.database import check_schema, open_database
-from worker.store.sql import SqlStore
+from worker.store.sql import SqlStore, SqlTx
+from worker.store.views import Views
 
 
 def test_a_locked_file_is_waited_for_and_then_said(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,20 +46,45 @@ def test_a_read_only_file(sqlite_url: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "make", [lambda path: path.write_text("no database" * 100), lambda path: path.mkdir()], ids=["text", "folder"]
 )
-def test_another_kind_of_file(sqlite_url: str, tmp_path: Path, make: Callable[[Path], Any]) -> None:
+def test_another_kind_of_file(new_sqlite_url: str, tmp_path: Path, make: Callable[[Path], Any]) -> None:
     """Neither text nor a folder is a database, and neither is touched."""
-    make(tmp_path / "leadsync.db")
-    with closing(SqlStore(open_database(sqlite_url))) as store, pytest.raises(UsageError) as error:
+    make(tmp_path / "new.db")
+    with closing(SqlStore(open_database(new_sqlite_url))) as store, pytest.raises(UsageError) as error:
         store.run_now(lambda tx: tx.create([None]))
     assert str(error.value) in (
-        f"{sqlite_url} is not a SQLite database; name another file in database.url",
-        f"{sqlite_url} cannot be opened; check that the folder exists and is writable",
+        f"{new_sqlite_url} is not a SQLite database; name another file in database.url",
+        f"{new_sqlite_url} cannot be opened; check that the folder exists and is writable",
     )
 
 
-def test_no_tables_yet(database_url: str) -> None:
+def test_a_host_that_is_lost_gives_its_locks_back(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its transaction is ended when it says nothing; nothing of it counts, and the next one begins anew."""
+    monkeypatch.setattr(database, "_SILENT_S", 1)
+    with opened(postgres_url) as store, opened(postgres_url) as other:
+        number = saved(store, list_of(copy_of("crm"))).id
+
+        def silent(tx: SqlTx) -> None:
+            tx.load([number])
+            assert {number} == set(other.run_now(lambda theirs: theirs.load([number])))  # waits for our lock
+            tx.create([None])
+
+        with pytest.raises(Transient):
+            store.run_now(silent)
+        assert [number + 1] == store.run_now(lambda tx: tx.create([None]))
+
+
+def test_who_only_reads_may_take_his_time(postgres_url: str) -> None:
+    """An export that is read page by page is not ended; it locks nothing."""
+    views = Views(open_database(postgres_url))
+    ask = text("SHOW idle_in_transaction_session_timeout")
+
+    assert "0" == views.look(lambda view: view._connection.execute(ask).scalar_one())
+    views.close()
+
+
+def test_no_tables_yet(new_database_url: str) -> None:
     """The command to run is named, on first use and when asked."""
-    with closing(SqlStore(open_database(database_url))) as store:
+    with closing(SqlStore(open_database(new_database_url))) as store:
         for look in (lambda: store.run_now(lambda tx: tx.create([None])), lambda: check_schema(store._engine)):
             with pytest.raises(UsageError) as error:
                 look()

@@ -51,7 +51,9 @@ def test_killed_doorbell(outfit: Outfit) -> None:
         first = outfit.child("worker.doorbell")
         os.kill(first, signal.SIGKILL)
 
-    wait_until(lambda: outfit.child("worker.doorbell") not in (0, first), what="another doorbell runs")
+    wait_until(
+        lambda: outfit.child("worker.doorbell") not in (0, first), what="another doorbell runs", told=outfit.told
+    )
 
 
 def test_killed_worker(outfit: Outfit) -> None:
@@ -129,7 +131,7 @@ def test_sigterm_under_load_drains(outfit: Outfit) -> None:
     for remote in outfit.stack.simulators.values():
         remote.switch(latency_s=0.5)
     with outfit.disaster("SIGTERM"):
-        wait_until(lambda: _in_flight(outfit) > 4, what="many writes are in flight")
+        wait_until(lambda: _in_flight(outfit) > 4, deadline_s=30, what="many writes are in flight", told=outfit.told)
         took_s = drain(outfit.worker)
         left = _in_flight(outfit), outfit.open_writes()
         for remote in outfit.stack.simulators.values():

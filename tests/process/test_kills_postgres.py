@@ -8,7 +8,8 @@ overlapped. `KILL_TEST_ROUNDS=20` does each that often; `-s` shows the times to 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.xdist_group("kills-postgres")
 
 #: Connections that are reset between the processes and each of what they depend on.
-RESETS = {"redis": 20, "postgres": 40, "instantly": 20, "lance": 20}
+RESETS = {"redis": 40, "postgres": 80, "instantly": 40, "lance": 40}
 #: The share of chunks that cost their connection; Redis and PostgreSQL are asked far more often than remotes.
 SHARES = {"redis": 0.03, "postgres": 0.015, "instantly": 0.1, "lance": 0.1}
 
@@ -70,17 +71,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         del targets["crm"]  # it is told of nothing, and hardly asked
         proxies = {name: stack.enter_context(fault_proxy(target, Random(name))) for name, target in targets.items()}
         stack.callback(end, outfit.stack.processes)
-        ports = {name: f"127.0.0.1:{proxy.port}" for name, proxy in proxies.items()}
-        outfit.stack.env |= {
-            "LEADSYNC_REDIS__URL": f"redis://{ports['redis']}/0",
-            "LEADSYNC_DATABASE__URL": f"postgresql+psycopg://postgres@{ports['postgres']}/kills",
-            **{
-                f"LEADSYNC_REMOTES__{kind.upper()}__BASE_URL": f"http://{ports[kind]}"
-                for kind in remotes.keys() & ports
-            },
-        }
+        outfit.stack.env |= _through(proxies)
         outfit.begin()
         yield Site(outfit, postgres, proxies)
+
+
+def _through(proxies: Mapping[str, FaultProxy]) -> dict[str, str]:
+    """Settings of a process for which they stand between it and what it depends on."""
+    places = {
+        "redis": ("REDIS__URL", "redis://127.0.0.1:{}/0"),
+        "postgres": ("DATABASE__URL", "postgresql+psycopg://postgres@127.0.0.1:{}/kills"),
+    }
+    remote = "REMOTES__{}__BASE_URL", "http://127.0.0.1:{}"
+    found = {name: (*places.get(name, remote), proxy.port) for name, proxy in proxies.items()}
+    return {f"LEADSYNC_{key.format(name.upper())}": url.format(port) for name, (key, url, port) in found.items()}
 
 
 def test_postgres_ends_at_once(site: Site) -> None:
@@ -96,18 +100,48 @@ def test_paused_postgres(site: Site) -> None:
         trouble_lasts(2)
 
 
-def test_rolling_restart(site: Site) -> None:
-    """A new worker begins beside the old one, which ends well; and once more."""
+def test_rolling_restart(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four workers each is replaced: a new one begins beside it, then it ends well."""
     outfit = site.outfit
-    with outfit.disaster("workers replaced"):
-        for _ in range(2):
-            old, outfit.worker = outfit.worker, outfit.stack.start("worker", "--concurrency", "2")
-            wait_until(lambda: outfit.child("celery"), deadline_s=30, what="the new worker runs")
+    monkeypatch.setattr(outfit, "every_s", 0.05)  # it takes a while
+    workers = [outfit.worker, *(_another(outfit) for _ in range(3))]
+    with outfit.disaster("four workers replaced"):
+        for old in list(workers):
+            workers.append(_another(outfit))
             assert drain(old) < 25
+    for one in workers[4:-1]:
+        assert drain(one) < 25
+
+
+def test_a_host_that_is_cut_off(site: Site) -> None:
+    """A worker reaches neither Redis nor PostgreSQL, but remotes: others take over what it had in hand, and what it
+    brings when it is back no longer counts.
+    """
+    outfit, worker = site.outfit, site.outfit.worker
+    targets: dict[str, Target] = {"redis": outfit.redis.socket, "postgres": site.postgres.socket}
+    with contextlib.ExitStack() as stack:
+        own = {name: stack.enter_context(fault_proxy(target, Random(name))) for name, target in targets.items()}
+        far = _another(outfit, **_through(own))
+        with outfit.disaster("a host cut off"):
+            for proxy in own.values():
+                proxy.silent = True
+            outfit.wait_taken_in()
+            wait_until(lambda: outfit.open_writes() == 0, deadline_s=60, what="others take over", told=outfit.told)
+            for proxy in own.values():
+                proxy.silent = False
+        assert drain(far) < 25
+    outfit.worker = worker
+
+
+def _another(outfit: Outfit, **env: str) -> subprocess.Popen[bytes]:
+    """A worker beside those that run."""
+    outfit.worker = outfit.stack.start("worker", "--concurrency", "2", **env)
+    wait_until(lambda: outfit.child("celery"), deadline_s=30, what="another worker runs", told=outfit.told)
+    return outfit.worker
 
 
 def test_reset_connections(site: Site) -> None:
-    """A hundred connections to Redis, PostgreSQL and remotes break, half of them after the request went through."""
+    """Two hundred connections to Redis, PostgreSQL and remotes break, half of them after the request went through."""
     # Where the database fails and Redis does not hear that the entry is not to blame, it may look guilty and be kept.
     with site.outfit.disaster(f"{sum(RESETS.values())} connections reset", scan=True, put_aside=True):
         site.reset_connections()

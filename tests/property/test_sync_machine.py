@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from models.lead_list import Field, Standing, Value
 from models.observation import Shown
@@ -20,6 +20,7 @@ from worker.engine.rules import Policy
 from worker.ports import RemoteState
 from worker.remotes.base import Answer, Request, Wire
 from worker.remotes.memory import MemoryWire
+from worker.sync.holding import hold, release
 from worker.sync.push import claim
 
 T = TypeVar("T")
@@ -61,6 +62,8 @@ class Sync(RuleBasedStateMachine):
         self.hanging: list[tuple[Request, Wire, datetime]] = []
         #: Who edited a field of a list in this peace, and what is there now.
         self.touched: dict[tuple[str, object], dict[str, object]] = {}
+        #: Copies that people hold, with how often each had been written when that began.
+        self.held: dict[tuple[str, str], int] = {}
 
     @initialize(
         policy=st.sampled_from((Policy.AUTHORITY, Policy.NEWEST)), in_flight=st.integers(1, 4), told=st.booleans()
@@ -210,6 +213,27 @@ class Sync(RuleBasedStateMachine):
         """A paused remote waits."""
         self._set_paused(remote, paused=paused)
 
+    @rule(number=lists, remote=remotes, alone=st.booleans(), held=st.booleans())
+    def person_holds_or_releases(self, number: str, remote: str, alone: bool, held: bool) -> None:  # noqa: FBT001 - drawn
+        """A list, or one copy of it; who releases releases all of it."""
+        world, key = self.world, (remote, number)
+        if not held:
+            self.run(release(world.store, world.rules, [key]))
+            self.held = {place: writes for place, writes in self.held.items() if place[1] != number}
+            return
+        self.run(hold(world.store, world.rules, [key], alone=alone))
+        for one in (remote,) if alone else REMOTES:
+            self.held.setdefault((one, number), self._writes(one, number))
+
+    def _writes(self, remote: str, number: str) -> int:
+        sent = self.world.wires[remote].sent
+        return sum(request.writes and request.path.rsplit("/", 1)[-1] == number for request in sent)
+
+    @invariant()
+    def nothing_is_written_to_what_is_held(self) -> None:
+        """Whatever happens there, and elsewhere."""
+        assert self.held == {place: self._writes(*place) for place in self.held}
+
     def _set_paused(self, remote: str, *, paused: bool) -> None:
         self.world.memory.run_now(lambda tx: tx.set_remote_state(remote, RemoteState(paused=paused)))
 
@@ -231,6 +255,8 @@ class Sync(RuleBasedStateMachine):
 
     def _calm_down(self) -> None:
         self.hanging.clear()
+        self.run(release(self.world.store, self.world.rules, [*self.held]))
+        self.held.clear()
         for remote in REMOTES:
             self._set_paused(remote, paused=False)
             self.world.wires[remote].faults.clear()

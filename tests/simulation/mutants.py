@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models.lead_list import Absence, Copy, Standing, Waiting
+from models.lead_list import Absence, Copy, LeadList, Standing, Waiting
 from models.outcome import Later, Park
 from tests.simulation import broken_limits, broken_scans
 from worker.engine import conflict, members, observe, plan, rules, spelling
@@ -257,6 +257,8 @@ MUTANTS: Mapping[str, Mutant] = {
         says="An outcome is written though somebody else has taken the copy up meanwhile.",
         changes=[(settle, "_is_claimed", _always(value=True))],
         faults=frozenset({Fault.PAUSED, Fault.RIVALS, Fault.SLOW}),
+        world=[(wire.LyingWire, "_travels", _always_slow)],
+        busy=True,
     ),
     "no lease": Mutant(
         says="A copy that one worker has in hand is claimed by another.",
@@ -306,6 +308,10 @@ MUTANTS: Mapping[str, Mutant] = {
     "members only grow": Mutant(
         says="A member that was taken off on one side comes back from the others.",
         changes=[(members, "_step", _never_removed)],
+    ),
+    "hold overlooked": Mutant(
+        says="A list that a person holds is written all the same.",
+        changes=[(LeadList, "hold_on", _always(None))],
     ),
     "brake off": Mutant(
         says="A scan that would change too much is taken in.",

@@ -26,7 +26,7 @@ from worker.simulation.story import story
 from worker.simulation.sweep import sweep
 from worker.simulation.tally import PATHS, Tally, judged, verdict
 from worker.simulation.words import says
-from worker.store.memory import MemoryScans
+from worker.store.memory_scans import MemoryScans
 from worker.sync import settle
 
 _HISTORIES = int(os.environ.get("SIMULATED_HISTORIES", "10000"))
@@ -91,6 +91,9 @@ def _end_well(tally: Tally, setting: Setting) -> None:
         pytest.param(600_666, id="a create that was given up for waiting"),
         pytest.param(602_383, id="an edit that nobody had seen when the next was made"),
         pytest.param(600_419, id="an edit of a list that cannot be written there"),
+        pytest.param(700_024, id="a member that a lookup left out was taken for removed"),
+        pytest.param(122_543, id="a member was made twice, though the first call had only come late"),
+        pytest.param(700_775, id="members that nobody told of were never read"),
     ],
 )
 def test_what_ended_badly_once_ends_well(seed: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.simulation.broken_members import MEMBER_MUTANTS
 from tests.simulation.mutants import MUTANTS, Change, Mutant
 from worker.simulation.batch import set_up
 from worker.simulation.script import Script, draw
@@ -15,23 +16,24 @@ from worker.simulation.tally import judged
 
 #: Histories within which each must be caught.
 _WITHIN = 400
+_ALL = {**MUTANTS, **MEMBER_MUTANTS}
 
 
-@pytest.mark.parametrize("name", MUTANTS)
+@pytest.mark.parametrize("name", _ALL)
 def test_the_judges_catch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Switched on, some history ends badly that ends well without it."""
     set_up()
-    _replace(MUTANTS[name].world, monkeypatch)
-    scripts = (_aimed(draw(seed, BUILT_IN), MUTANTS[name]) for seed in range(_WITHIN))
+    _replace(_ALL[name].world, monkeypatch)
+    scripts = (_aimed(draw(seed, BUILT_IN), _ALL[name]) for seed in range(_WITHIN))
     for script in scripts:
         if script is None:
             continue
         with monkeypatch.context() as switched_on:
-            _replace(MUTANTS[name].changes, switched_on)
+            _replace(_ALL[name].changes, switched_on)
             caught = judged(script)[1]
         if caught and not judged(script)[1]:
             return
-    pytest.fail(f"{MUTANTS[name].says} Nobody noticed in {_WITHIN} histories.", pytrace=False)
+    pytest.fail(f"{_ALL[name].says} Nobody noticed in {_WITHIN} histories.", pytrace=False)
 
 
 def _replace(changes: Sequence[Change], here: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,17 @@ def test_it_plays_under_the_users_rules(tmp_path: Path) -> None:
     assert "conflicts: hold" in story["story"]
 
 
+def test_it_plays_members_that_are_apart(tmp_path: Path) -> None:
+    """Where the user lets them flow: by address, and by Instantly's own calls."""
+    (tmp_path / "leadsync.toml").write_text(_SETTINGS.replace('"pull" }', '"pull", members = "both" }'))
+    ran = _simulate(tmp_path, "--histories", "20", "--jobs", "1", "--story", "--json")
+    assert 0 == ran.returncode, ran.stderr
+    told = json.loads(ran.stdout)
+    assert (20, 0) == (told["histories"], told["failed"])
+    assert told["paths"]["members read"]
+    assert "outreach (no versions, members apart, lists are created, gone: hold)" in told["stories"][0]["story"]
+
+
 def test_a_history_that_ends_badly_fails_with_its_story(tmp_path: Path) -> None:
     """Exit status 1, the seed, and how to play it again."""
     broken = "from worker.store.memory import MemoryTx\nMemoryTx.attempted = lambda *_: None"

@@ -1,4 +1,4 @@
-"""A TCP proxy that resets connections at random: for tests between a worker and what it depends on."""
+"""A TCP proxy that resets connections at random, or falls silent: for tests between a worker and what it needs."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from random import Random
 Target = Path | int
 
 _CHUNK = 65_536
+#: How often what waits for the end of a silence looks.
+_SILENT_S = 0.02
 #: `SO_LINGER` with no time at all: closing sends RST.
 _RESET = struct.pack("ii", 1, 0)
 
@@ -30,6 +32,8 @@ class FaultProxy:
         self.share = 0.0
         #: Resets to come.
         self.left = 0
+        #: Nothing passes, either way, and nobody is told: as when a cable is cut. It passes afterwards.
+        self.silent = False
         self.port = 0
         self._open: set[asyncio.Task[None]] = set()
 
@@ -72,6 +76,8 @@ class FaultProxy:
         """True when the connection is to be reset; False when one side has hung up."""
         with contextlib.suppress(ConnectionError):
             while chunk := await source.read(_CHUNK):
+                while self.silent:  # noqa: ASYNC110 - set from another thread
+                    await asyncio.sleep(_SILENT_S)
                 hit = self.left > 0 and self._chance.random() < self.share
                 if not hit or self._chance.random() < 0.5:
                     sink.write(chunk)

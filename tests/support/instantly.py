@@ -96,6 +96,13 @@ class Workspace:
         assert shown is not None
         return shown
 
+    def doubts(
+        self, list_id: str, meddle: Meddle | None = None, *, add: Collection[str] = (), remove: Collection[str] = ()
+    ) -> bool:
+        """Tell it, and whether nobody can say what came of it."""
+        patch = Patch({}, frozenset(add), frozenset(remove))
+        return self(lambda send: self.connector.patch(send, list_id, None, patch), meddle) is None
+
     def ask(self, method: str, path: str, body: Any) -> Any:
         """Whatever else the API can do."""
         return orjson.loads(self(lambda send: send(Request(method=method, path=path, body=body))).body)

@@ -29,23 +29,23 @@ from models.lead_list import Standing
 from models.ledger import ChangeKind
 from models.tables.ledger import ChangeRow, RejectRow
 from models.tables.lists import CopyRow
-from tests.support.process import descendants, kill_tree
+from tests.support.process import catches, descendants, kill_tree
 from tests.support.stack import Stack, running_stack
 from tests.support.waiting import wait_until
 from worker.embedded import EmbeddedRedis, embedded_redis
+from worker.notes import marks
 from worker.store.database import open_database
 
 #: How often each disaster happens; `KILL_TEST_ROUNDS=20` looks harder.
 ROUNDS = int(os.environ.get("KILL_TEST_ROUNDS", "1"))
-#: Edits before a disaster, and as many after it; those in between come on top.
-EDITS = 40
+#: People edit for so long before a disaster, and as long after it; those in between come on top.
+_AROUND_S = 0.8
 LISTS = 30
-#: Between two edits.
-_PAUSE_S = 0.02
 #: An edit is told of until somebody takes the news; nothing here is away for longer.
 _PATIENCE_S = 30.0
 
 SETTINGS = {
+    "PYTHONFAULTHANDLER": "1",  # see `_traced`
     "LEADSYNC_SYNC__LATE_WRITE_S": "2",
     "LEADSYNC_SYNC__TICK_S": "1",
     "LEADSYNC_SYNC__BRAKE": "1",
@@ -70,6 +70,8 @@ class Outfit:
     worker: subprocess.Popen[bytes] = field(init=False)
     beat: subprocess.Popen[bytes] = field(init=False)
     edits: int = 0
+    #: Between two edits.
+    every_s: float = 0.02
 
     def begin(self) -> None:
         """Linked lists, one worker and beat."""
@@ -120,14 +122,23 @@ class Outfit:
         """People edit all the while. With *scan*, events may get lost, and a scan of the CRM finds what they told.
         With *put_aside*, some may be kept as rejects.
         """
+        with (
+            self.judged(what, scan=scan, put_aside=put_aside) as ended,
+            self._editing(way or self.stack.add) as goes_on,
+        ):
+            goes_on(round(_AROUND_S / self.every_s))
+            yield
+            ended()
+            goes_on(round(_AROUND_S / self.every_s))
+
+    @contextlib.contextmanager
+    def judged(self, what: str, *, scan: bool = False, put_aside: bool = False) -> Iterator[Callable[[], None]]:
+        """The same while nobody edits by himself. Who calls what it gives says that the disaster is over."""
         for remote in self.stack.simulators.values():
             remote.forget_calls()
-        before, rejects = self.edits, self._rejects()
-        with self._editing(way or self.stack.add) as goes_on:
-            goes_on(EDITS)
-            yield
-            over = time.monotonic()
-            goes_on(EDITS)
+        before, rejects, moments = self.edits, self._rejects(), list[float]()
+        yield lambda: moments.append(time.monotonic())
+        over = moments[0] if moments else time.monotonic()
         drift = self._scan() if scan else None
         wait_until(self._settled, deadline_s=60, what=f"{what}: every copy is as wanted", told=self.told)
         tell = f"{what}: {self.edits - before} edits, recovered {time.monotonic() - over:.1f} s after it"
@@ -136,9 +147,15 @@ class Outfit:
         assert put_aside or self._rejects() == rejects
 
     def told(self) -> object:
-        """For a failure."""
+        """For a failure: what is wrong, what Redis holds of ours, and, on standard error, what each process does."""
         wrong = {kind: sum(map(str.__ne__, shown, self.names)) for kind, shown in self.stack.names().items()}
-        return {"wrong": wrong, "stack": self.stack.told()}
+        found = {"wrong": wrong, "stack": self.stack.told(), "redis": _held(self.stack.redis)}
+        return {**found, "processes": [_traced(process.pid) for process in self.stack.processes]}
+
+    def wait_taken_in(self) -> None:
+        """Until every event that is in the stream by now is acknowledged; people go on meanwhile."""
+        newest: Any = self.stack.redis.xrevrange("leadsync:events", count=1)
+        wait_until(lambda: self._acknowledged(newest[0][0]), deadline_s=60, what="events are taken in", told=self.told)
 
     def open_writes(self) -> int:
         """Writes that were begun and whose outcome nobody wrote down, or knows."""
@@ -152,14 +169,14 @@ class Outfit:
 
         def edit() -> None:
             try:
-                while not enough.wait(_PAUSE_S):
+                while not enough.wait(self.every_s):
                     self._edit(way)
             except BaseException as error:  # noqa: BLE001 - told by whoever waits for us
                 failed.append(error)
 
         def goes_on(edits: int) -> None:
             wanted = self.edits + edits
-            wait_until(lambda: failed or self.edits >= wanted, deadline_s=60, what="people can edit")
+            wait_until(lambda: failed or self.edits >= wanted, deadline_s=60, what="people can edit", told=self.told)
             assert not failed, failed
 
         thread = threading.Thread(target=edit, name="people")
@@ -172,12 +189,19 @@ class Outfit:
         assert not failed, failed
 
     def _edit(self, way: Way) -> None:
-        n, name = self.chance.randrange(LISTS), f"Name {self.edits}"
+        until_taken(partial(way, self.rename(self.chance.randrange(LISTS))))
+
+    def rename(self, n: int) -> bytes:
+        """A person renames list `n` in the CRM; the event that tells of it."""
+        name = f"Name {self.edits}"
         self.stack.simulators["crm"].edit(self.stack.ids["crm"][n], name=name)
         self.names[n] = name
-        event = self.stack.event(n, {"fields": {"name": name}})
-        until_taken(partial(way, event))
         self.edits += 1
+        return self.stack.event(n, {"fields": {"name": name}})
+
+    def shows(self, n: int) -> bool:
+        """Every remote shows what people called list `n` last."""
+        return all(shown[n] == self.names[n] for shown in self.stack.names().values())
 
     def _scan(self) -> int:
         """How many lists a scan of the CRM found that no event had told of."""
@@ -192,6 +216,13 @@ class Outfit:
             groups = self.stack.redis.exists("leadsync:events") and self.stack.redis.xinfo_groups("leadsync:events")
             return bool(groups) and self.stack.unfinished() == 0
         return False
+
+    def _acknowledged(self, entry_id: bytes) -> bool:
+        [group] = self.stack.redis.xinfo_groups("leadsync:events")
+        oldest: Any = self.stack.redis.xpending("leadsync:events", group["name"])["min"]
+        return _moment(group["last-delivered-id"]) >= _moment(entry_id) and (
+            oldest is None or _moment(oldest) > _moment(entry_id)
+        )
 
     def _settled(self) -> bool:
         return self._all_taken() and self._all_shown() and self._in_sync()
@@ -218,6 +249,8 @@ class Outfit:
         assert not [change for change in changes if change[0] in _NEVER]
         wanted = Counter(change for change in changes if change[0] == ChangeKind.WANTED)
         assert not [change for change, times in wanted.items() if times > 1], "wanted, left, and wanted again"
+        at_work = [mark.name for mark in marks.read(self.stack.redis, marks.Role.WORKER)]
+        assert all("@" in name for name in at_work), at_work
 
     def _rejects(self) -> list[tuple[Any, ...]]:
         return self._rows(select(col(RejectRow.reason), col(RejectRow.event)).order_by(col(RejectRow.id)))
@@ -233,6 +266,36 @@ class Outfit:
     @staticmethod
     def _seen(summary: Mapping[str, int]) -> dict[str, int]:
         return {"overlaps": summary["overlaps"], "idle": summary["patches_that_changed_nothing"]}
+
+
+def _moment(entry_id: bytes) -> tuple[int, ...]:
+    return tuple(map(int, entry_id.split(b"-")))
+
+
+def _held(redis: Redis) -> dict[str, object]:
+    """Messages of Celery by number, turns and rings by the milliseconds that are left of them; and who is connected."""
+    counts: dict[bytes, Callable[[bytes], Any]] = {b"list": redis.llen, b"hash": redis.hlen, b"zset": redis.zcard}
+    held: dict[str, object] = {"clients": len(redis.client_list())}
+    for key in redis.scan_iter(match="leadsync:*", count=1000):
+        kind: Any = redis.type(key)
+        held[key.decode()] = counts.get(kind, redis.pttl)(key)
+    return held
+
+
+def _traced(pid: int) -> dict[int, str]:
+    """The processes below it. Workers say on standard error where each thread stands, end, and are started again."""
+    tree = {each: _command(each) for each in (pid, *descendants(pid))}
+    for each, command in tree.items():
+        if "celery" in command and "beat" not in command:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(each, signal.SIGABRT)  # PYTHONFAULTHANDLER makes it a traceback
+    return tree
+
+
+def _command(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    return "ended"
 
 
 def until_taken(give: Callable[[], object]) -> None:
@@ -256,7 +319,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def drain(process: subprocess.Popen[bytes]) -> float:
-    """SIGTERM; the seconds it took to end well."""
+    """SIGTERM; the seconds it took to end well. One that has hardly begun would be killed by it."""
+    wait_until(lambda: catches(process.pid, signal.SIGTERM), deadline_s=30, what="it can be asked to end")
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert process.wait(40) == 0

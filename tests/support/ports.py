@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
 import urllib.request
+from typing import Any
+
+import orjson
 
 
 def free_port() -> int:
@@ -21,3 +26,13 @@ def is_well(port: int) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def ready(port: int) -> tuple[int, dict[str, Any]]:
+    """What /readyz answers; 0 when nobody does."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection), contextlib.suppress(OSError):
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        return answer.status, orjson.loads(answer.read())
+    return 0, {}

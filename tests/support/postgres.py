@@ -30,6 +30,15 @@ SETTINGS = {
     "max_connections": "200",
 }
 
+_END_CONNECTIONS = sql.SQL("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = {}")
+#: Statements that take everything out of our tables.
+_EMPTY = """
+    SELECT format('DELETE FROM %I', tablename) FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    UNION ALL
+    SELECT format('ALTER SEQUENCE %I RESTART', sequencename) FROM pg_sequences WHERE schemaname = 'public'
+"""
+
 # Becomes the program in argv[4:] as the given user, and is ended by the kernel when we die.
 _BECOME = """
 import ctypes, os, signal, sys
@@ -56,6 +65,11 @@ class Server:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """By itself, or because it was told to."""
+        return self._process.poll() is not None
 
     def start(self) -> None:
         """Begin; whether it answers yet, time will tell."""
@@ -101,6 +115,16 @@ class Postgres:
         finally:
             self.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(new))
 
+    def empty(self, name: str) -> None:
+        """Nobody connected to it, no rows, numbers from the start; its tables stay. A hundred times faster than a new
+        database.
+        """
+        self.execute(_END_CONNECTIONS.format(sql.Literal(name)))
+        with psycopg.connect(host=str(self.data), user="postgres", dbname=name) as it:
+            it.execute("SET session_replication_role = replica")  # foreign keys need not be asked
+            for [statement] in it.execute(_EMPTY).fetchall():
+                it.execute(statement)
+
     def execute(self, statement: sql.SQL | sql.Composed) -> None:
         with psycopg.connect(host=str(self.data), user="postgres", dbname="postgres", autocommit=True) as it:
             it.execute(statement)
@@ -121,8 +145,10 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running_postgres(**settings: str) -> Iterator[Postgres]:
-    """A server for the length of the block, from the test wheel or from the system; *settings* beside `SETTINGS`."""
+def running_postgres(*, wal: Path | None = None, **settings: str) -> Iterator[Postgres]:
+    """A server for the length of the block, from the test wheel or from the system; *settings* beside `SETTINGS`.
+    Its write-ahead log is in *wal*, which is made, or with its data.
+    """
     with tempfile.TemporaryDirectory(prefix="pg-", ignore_cleanup_errors=True) as temporary:
         folder = Path(temporary)
         user = _unprivileged_user()
@@ -132,6 +158,7 @@ def running_postgres(**settings: str) -> Iterator[Postgres]:
         data.mkdir(mode=0o700)
         os.chown(data, user.pw_uid, user.pw_gid)
         options = ["-U", "postgres", "--auth=trust", "--no-sync", "-E", "UTF8", "--locale=C"]
+        options += ["--waldir", str(wal)] if wal else []
         initdb = _as(user, programs / "initdb", "-D", data, *options)
         subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/")
         options = _options({**SETTINGS, **settings, "unix_socket_directories": str(data)})

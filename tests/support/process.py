@@ -37,6 +37,14 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether it has something to do at that signal, instead of dying from it."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("SigCgt:"):
+            return bool(int(line.split()[1], 16) & 1 << number - 1)
+    return False
+
+
 def kill_tree(pid: int) -> None:
     """SIGKILL for *pid* and everything below it, as a power cut would."""
     for each in (pid, *descendants(pid)):

@@ -37,6 +37,8 @@ class Stack:
     #: Ids of the same lists on each remote, in the same order.
     ids: dict[str, list[str]] = field(default_factory=dict)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    #: What its processes are started by.
+    leadsync: tuple[str, ...] = LEADSYNC
     _sequence: int = 0
 
     @property
@@ -105,7 +107,7 @@ class Stack:
 
     def start(self, *command: str, **env: str) -> subprocess.Popen[bytes]:
         """One leadsync process, in its own process group."""
-        process = subprocess.Popen([*LEADSYNC, *command], env={**self.env, **env}, process_group=0)
+        process = subprocess.Popen([*self.leadsync, *command], env={**self.env, **env}, process_group=0)
         self.processes.append(process)
         return process
 

@@ -58,6 +58,12 @@ def saved(store: RunsNow, lead_list: LeadList) -> LeadList:
     return store.run_now(work)
 
 
+def resaved(store: RunsNow, before: LeadList, after: LeadList) -> LeadList:
+    """Saved, and read back."""
+    store.run_now(lambda tx: tx.save([(before, after)]))
+    return loaded(store, after.id)
+
+
 def loaded(store: RunsNow, number: int) -> LeadList:
     """A list as the store has it, with all members."""
     lists: dict[int, LeadList] = store.run_now(lambda tx: tx.load([number], {number: Every.MEMBER}))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from models.lead_list import Abandoned, Copy, Field, Intent, Parked, Seen, Standing, Value, Waiting
+from models.lead_list import WHOLE, Abandoned, Copy, Field, Hold, Intent, Parked, Seen, Standing, Value, Waiting
 from models.patch import Patch
 from tests.support.heart import NOON, agreed_list, at, copy_of, later, list_of, remote_rules
 from worker.documents.explain import Explained
@@ -28,11 +29,12 @@ def said(
     rules: RemoteRules = RULES,
     waiting: Waiting | None = None,
     state: RemoteState | None = None,
+    holds: Mapping[str, Hold] | None = None,
     **wanted: Value,
 ) -> str:
     """What is said of one field where these values are wanted."""
     values = {Field(name): value for name, value in (wanted or {"name": "B"}).items()}
-    lead_list = list_of(copy, wanted=values)
+    lead_list = replace(list_of(copy, wanted=values), holds=holds or {})
     planned = plan(lead_list, copy, rules, NOON)
     explained = Explained(
         lead_list=lead_list,
@@ -142,3 +144,21 @@ def test_no_way_to_wait_is_without_words(waiting: Waiting | None) -> None:
             sentence = said(copy, field, waiting=waiting)
             assert sentence
             assert "{" not in sentence
+
+
+def test_what_is_held_says_by_whom_and_how_to_go_on() -> None:
+    """The whole list, or one copy of it; and that it is read all the same."""
+    ada, held = (
+        Hold("cli:ada", NOON),
+        "held by cli:ada since 2026-03-01 12:00:00Z; next: leadsync release lance:lance-1",
+    )
+    told = [said(SHOWS_A, waiting=Waiting.HOLD, holds={scope: ada}) for scope in (WHOLE, "lance")]
+
+    assert told == [f"differs; waiting for its release: {held}{more}" for more in ("", " --copy")]
+    unseen = said(copy_of("lance"), waiting=Waiting.HOLD, holds={WHOLE: ada})
+    assert unseen == "not read yet; waiting for a read: the list is looked at before anything is sent"
+
+
+def test_one_failed_call_is_one() -> None:
+    """And not several."""
+    assert said(replace(SHOWS_A, tries=1), waiting=Waiting.BACKOFF).endswith("backoff, after 1 failed call")

@@ -99,3 +99,16 @@ def test_an_edit_on_a_parked_copy_is_read() -> None:
         assert (Standing.PARKED, 1) == (world.copy("lance").standing, len(world.patches("lance")))
 
     run(scene)
+
+
+def test_members_that_are_refused_in_part_are_not_told_again_and_again() -> None:
+    """What does not fit into one call was refused with the part that did: the same once more is no other chance."""
+
+    async def scene() -> None:
+        world = await linked(World(rules_of(lance=replace(remote_rules(1), members_at_once=1))), "crm", "lance")
+        world.wires["lance"].faults.extend([answers(422)] * 5)
+        world.tell("crm", world.put("crm", members=["ann", "ben"]))
+        await world.sync()
+        assert (Standing.PARKED, 1) == (world.copy("lance").standing, len(world.patches("lance")))
+
+    run(scene)

@@ -7,11 +7,12 @@ from typing import cast
 
 import pytest
 
-from models.lead_list import Standing
+from models.lead_list import Field, Standing
 from models.observation import Shown
 from models.scan import ScanState
 from tests.support.heart import remote_rules, rules_of
 from tests.support.world import Unversioned, World, run
+from worker.engine.rules import Direction
 from worker.remotes.base import Send
 from worker.remotes.memory import MemoryConnector
 from worker.sync.schedule import decide
@@ -96,5 +97,22 @@ def test_many_lists_that_lost_members_wait_for_a_person(*, release: bool, gone: 
         await world.rest()
         assert 12 * EACH - gone == left(world)
         assert {Standing.IN_SYNC} == {copy.standing for copy in world.copies()}
+
+    run(scene)
+
+
+@pytest.mark.parametrize("direction", [Direction.BOTH, Direction.PULL])
+def test_members_of_a_list_that_a_scan_found_are_read(direction: Direction) -> None:
+    """Neither the list nor its page shows them, and nobody tells of them; where nobody else has any, too."""
+
+    async def scene() -> None:
+        instantly = remote_rules(2, versioned=False, directions={Field.MEMBERS: direction})
+        world = World(rules_of(instantly=replace(instantly, members_apart=True)))
+        world.remotes["instantly"] = apart = Apart("instantly")
+        world.wires["instantly"]._wire = apart.wire
+        world.put("instantly", name="A", members=["ann"])
+        await world.scan("instantly")
+        await world.rest()
+        assert ["ann"] == [key for key, one in world.list_of("instantly").members.items() if one.wanted]
 
     run(scene)

@@ -46,6 +46,7 @@ def status(copies: CopyCounts, **more: object) -> StatusDocument:
         remotes={"crm": remote()},
         stream="unknown",
         numbers="unknown",
+        trouble=[],
     )
     return replace(calm, **more)  # type: ignore[arg-type]  # any field
 
@@ -81,6 +82,10 @@ def test_the_room_of_all_budgets_is_told_by_the_minute() -> None:
             ),
         ),
         (
+            status(counts(in_sync=4, due=3), due_by_reason={Waiting.HOLD: 2, Waiting.TURN: 1}),
+            "4 of 7 copies of 2 lists are in sync; 1 is due; 2 are on hold.",
+        ),
+        (
             status(
                 counts(in_sync=4),
                 remotes={
@@ -97,7 +102,31 @@ def test_the_room_of_all_budgets_is_told_by_the_minute() -> None:
 )
 def test_one_sentence_says_it_all(found: StatusDocument, sentence: str) -> None:
     """What is calm, what is on its way, what waits for people, what is held up."""
-    assert sentence == words.sentence(found)
+    assert sentence == words.sentence(found).replace(words.NBSP, " ")
+
+
+def test_the_sentence_tells_the_least_room_of_all_budgets() -> None:
+    """As much as is in force of it after a 429; nothing while nobody calls."""
+    idle = BudgetDocument(used={"second": 0}, limit={"second": 10}, share=1.0, backoff_s=0.0, breaker_s=None)
+    busy = replace(idle, used={"second": 1, "minute": 37}, limit={"second": 10, "minute": 100})
+    cut = replace(idle, used={"second": 3}, share=0.5)
+    calm = "All 4 copies of 2 lists are in sync"
+    told = [
+        words.sentence(status(counts(in_sync=4), remotes=remotes)).replace(words.NBSP, " ")
+        for remotes in (
+            {"crm": remote(budget=idle), "lance": remote()},
+            {"crm": remote(budget=idle), "lance": remote(budget=busy)},
+            {"crm": remote(budget=cut), "lance": remote(budget=busy)},
+            {"crm": remote(budget=replace(idle, used={"second": 1}, limit={"second": 1_000}))},
+        )
+    ]
+
+    assert told == [
+        f"{calm}.",
+        f"{calm}; the rate budget of lance is 37 % used.",
+        f"{calm}; the rate budget of crm is 60 % used.",
+        f"{calm}; the rate budget of crm is 1 % used.",
+    ]
 
 
 def test_the_bar_adds_up() -> None:
@@ -119,6 +148,9 @@ def test_every_reason_is_explained() -> None:
     ("word", "number", "says"),
     [
         ("retried", "3", "3 copies are due again; each is read before anything is sent."),
+        ("retried", "1", "1 copy is due again; it is read before anything is sent."),
+        ("let-go", "1", "1 list is released: what differs is due at once."),
+        ("let-go", "2", "2 lists are released: what differs is due at once."),
         ("retried", "<b>", "0 copies are due again; each is read before anything is sent."),
         ("paused", "", "It is paused: nothing is sent there."),
         ("anything else", "1", None),
@@ -150,7 +182,7 @@ def test_buttons_lead_back_to_where_they_were() -> None:
 )
 def test_durations(seconds: float | None, says: str) -> None:
     """In the largest unit that makes sense."""
-    assert says == words.duration(seconds)
+    assert says == words.duration(seconds).replace(words.NBSP, " ")
 
 
 def test_values() -> None:
@@ -158,6 +190,7 @@ def test_values() -> None:
     assert ["empty", "empty", "yes", "no", "1\N{NARROW NO-BREAK SPACE}234", "x"] == [
         words.value(one) for one in (None, "", True, False, 1234, "x")
     ]
-    assert ["–", "12 ms", "1.5 s", "3 min"] == [words.milliseconds(one) for one in (None, 12.3, 1_500, 200_000)]
+    told = [words.milliseconds(one).replace(words.NBSP, " ") for one in (None, 12.3, 1_500, 200_000)]
+    assert ["–", "12 ms", "1.5 s", "3 min"] == told
     assert "–" == words.age(None)
-    assert "0 s" == words.age(datetime.now(UTC))
+    assert f"0{words.NBSP}s" == words.age(datetime.now(UTC))

@@ -31,6 +31,7 @@ def lists(
     due: Annotated[bool, typer.Option("--due", help="Those with a copy that is due.")] = False,
     parked: Annotated[bool, typer.Option("--parked", help="Those with a parked copy.")] = False,
     conflict: Annotated[bool, typer.Option("--conflict", help="Those with a copy in conflict.")] = False,
+    on_hold: Annotated[bool, typer.Option("--on-hold", help="Only those that people hold, or a copy of.")] = False,
     sort: Annotated[Order, typer.Option(help="standing: the most urgent first; age: the oldest first.")] = "number",
     down: Annotated[bool, typer.Option("--down", help="The other way round.")] = False,
     limit: Limit = 50,
@@ -42,12 +43,13 @@ def lists(
     from worker.cli.opening import at_desk
     from worker.documents.lists import is_braked
     from worker.documents.lists import lists as ask
-    from worker.store.list_views import Sort
+    from worker.store.list_views import ListFilter, Sort
 
     asked = ((due, Standing.DUE), (parked, Standing.PARKED), (conflict, Standing.CONFLICT))
     standings = [standing for chosen, standing in asked if chosen]
+    which, order = ListFilter(on_hold=on_hold), Sort(sort)
     with at_desk() as desk:
-        found = ask(desk.runtime, desk.views, standings, limit=limit, after=after, sort=Sort(sort), down=down)
+        found = ask(desk.runtime, desk.views, standings, limit=limit, after=after, which=which, sort=order, down=down)
         page = desk.runtime.run(found)
     urgent = any(one.standing in (Standing.PARKED, Standing.CONFLICT) or is_braked(one) for one in page.items)
     show(page, _lists_text, json=json, look=urgent)
@@ -159,6 +161,8 @@ def _value(value: Any) -> str:
 
 
 def _about(copy: CopyDocument) -> list[str]:
+    from worker.documents.explain import failed
+
     told = []
     if copy.would_send:
         sent = [f"{field} = {_value(value)}" for field, value in copy.would_send.fields.items()]
@@ -169,8 +173,8 @@ def _about(copy: CopyDocument) -> list[str]:
     if copy.members_excluded and copy.members_excluded.count:
         told += _excluded(copy.members_excluded)
     if copy.due_at:
-        failed = f", after {copy.tries} failed calls" if copy.tries else ""
-        told.append(f"due at {cell(copy.due_at)}{failed}")
+        after = f", after {failed(copy.tries)}" if copy.tries else ""
+        told.append(f"due at {cell(copy.due_at)}{after}")
     if copy.cause:
         told.append(f"{copy.cause}; next: {copy.next_step}")
     return told

@@ -105,11 +105,14 @@ def _apply_text(done: ApplyDocument) -> None:
         line(f"nothing to do: {copies.sent} of {copies.total} copies have what the plan showed, {copies.sending} wait")
         return
     line(f"let through {done.let_through} of {copies.total} copies; {copies.sent} have what the plan showed")
-    moved, parked, paused = (done.having(fate) for fate in (Fate.MOVED, Fate.PARKED, Fate.PAUSED))
+    fates = (Fate.MOVED, Fate.PARKED, Fate.HELD, Fate.PAUSED)
+    moved, parked, held, paused = (done.having(fate) for fate in fates)
     if moved:
         line(f"{_lists(moved)} moved since: {_named(moved)}; look again: leadsync plan")
     if parked:
         line(f"{_lists(parked)} parked: {_named(parked)}; see: leadsync parked list")
+    if held:
+        line(f"{_lists(held)} held by a person: {_named(held)}; see: leadsync lists --on-hold")
     if paused:
         line(f"{_lists(paused)} held up by a paused remote: {_named(paused)}; see: leadsync status")
 

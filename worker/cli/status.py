@@ -57,6 +57,8 @@ def _text(found: StatusDocument) -> None:
             trouble.setdefault(f"scan {held.id} is held: {held.reason}; next: {held.next_step}", []).append(name)
     for text, names in trouble.items():
         line(f"{', '.join(names)} {text}")
+    for wrong in found.trouble:
+        line(f"{wrong.says}; next: {wrong.next_step}")
 
 
 def _counts(counts: CopyCounts) -> list[int]:

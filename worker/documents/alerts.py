@@ -106,12 +106,12 @@ def _stale(seconds: float, remote: str, most_s: float) -> Judged:
 
 
 def _parked(copies: int, remote: str, most: int) -> Judged:
-    bad = copies > most
+    bad, one = copies > most, "no" if not copies else "1"
     return Judged(
         kind=AlertKind.PARKED,
         about=remote,
         bad=bad,
-        says=f"{copies} copies on {remote} are parked" if copies else f"no copy on {remote} is parked",
+        says=f"{copies} copies on {remote} are parked" if copies > 1 else f"{one} copy on {remote} is parked",
         next_step=f"leadsync parked list --remote {remote}" if bad else "",
     )
 

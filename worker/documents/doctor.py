@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from worker.documents.health import Marks, marks_in, told
 from worker.documents.numbers import STALE_S, NumbersDocument, ask_numbers
 from worker.documents.remotes import Unknown
+from worker.documents.trouble import START_DATABASE, redis_trouble
 from worker.errors import AccessLost, LeadsyncError, Permanent, Transient, UsageError
 from worker.limits.base import Lane
 from worker.limits.throttle import Throttle
@@ -89,21 +90,22 @@ def _settings(runtime: Runtime) -> Check:
 async def _redis(runtime: Runtime, no_redis: str | None) -> list[Check]:
     embedded = runtime.settings.redis.url is None
     where = "embedded server" if embedded else _address(runtime.redis_url)
-    parts = ("redis version", "redis eviction", "redis persistence")
+    parts = ("redis writes", "redis version", "redis eviction", "redis persistence")
     if no_redis is not None:
         return [_bad("redis", no_redis), *_unknown(parts, "no Redis")]
-    try:
-        await runtime.redis.ping()
-    except (RedisError, OSError) as error:
+    trouble = await redis_trouble(runtime.redis)
+    if trouble is not None and not trouble.refuses:
         step = "start Redis, and check redis.url and its password"
-        away = Check("redis", Result.BAD, f"{where} does not answer ({type(error).__name__})", step)
+        away = Check("redis", Result.BAD, f"{where} does not answer: {trouble.says}", step)
         return [away, *_unknown(parts, "Redis does not answer")]
-    answers = Check("redis", Result.OK, f"{where} answers")
+    found = [Check("redis", Result.OK, f"{where} answers"), Check(parts[0], Result.OK, "keys can be written")]
+    if trouble is not None:
+        found[1] = Check(parts[0], Result.BAD, trouble.says, trouble.next_step)
     try:
         told = await runtime.redis.info()
     except (RedisError, OSError):
-        return [answers, *_unknown(parts, "Redis does not let us ask (INFO)")]
-    return [answers, *judge_redis(told)]
+        return [*found, *_unknown(parts[1:], "Redis does not let us ask (INFO)")]
+    return [*found, *judge_redis(told)]
 
 
 def judge_redis(told: Mapping[str, Any]) -> list[Check]:
@@ -143,13 +145,15 @@ def _version(version: Any) -> tuple[int, ...]:
 
 def _database(database: Health) -> list[Check]:
     checks = [_tried("database", database.address, database.check_answers)]
-    parts = ["database schema", "database writes", *(["database journal"] if database.is_sqlite else [])]
+    journal = ["database journal"] if database.is_sqlite else []
+    parts = ["database schema", "database writes", "database room", *journal]
     if checks[0].result is not Result.OK:
         return [*checks, *_unknown(parts, "the database cannot be used")]
-    checks.append(_tried("database schema", "current", database.check_schema))
+    checks.append(_tried("database schema", "fits", database.check_schema))
     if checks[1].result is not Result.OK:
         return [*checks, *_unknown(parts[1:], "the schema comes first")]
     checks.append(_tried("database writes", "rows can be written", database.check_writable))
+    checks.append(_tried("database room", "its disk is not full", database.check_room))
     if database.is_sqlite:
         mode = database.journal_mode()
         step = "put the file on a disk of this machine: WAL does not work over a network"
@@ -164,7 +168,8 @@ def _tried(name: str, well: str, check: Callable[[], None]) -> Check:
     except UsageError as error:
         return _bad(name, str(error))
     except LeadsyncError as error:
-        return Check(name, Result.BAD, str(error), "start the database, and check database.url")
+        says, _, step = str(error).partition("; ")
+        return Check(name, Result.BAD, says, step or START_DATABASE)
     return Check(name, Result.OK, well)
 
 

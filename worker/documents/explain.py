@@ -8,6 +8,7 @@ from datetime import datetime
 
 from models.lead_list import Copy, Field, LeadList, Standing, Waiting
 from models.patch import CopyPlan, Reason
+from worker.documents.holds import cause_of, step_of
 from worker.engine import members
 from worker.engine.rules import Direction, RemoteRules
 from worker.ports import RemoteState
@@ -23,7 +24,7 @@ _PLAIN = {
 _WAITS = {
     Waiting.TURN: "its turn",
     Waiting.BUDGET: "the rate budget",
-    Waiting.BACKOFF: "backoff{until}, after {tries} failed calls",
+    Waiting.BACKOFF: "backoff{until}, after {tries}",
     Waiting.PAUSED: "{remote} to be resumed: {paused}",
     Waiting.BREAKER: "the breaker: {remote} keeps failing, and one probe at a time goes out",
     Waiting.READ_BACK: "read-back{until}: a write of unknown outcome is looked at first",
@@ -31,6 +32,7 @@ _WAITS = {
     Waiting.FIRST_SCAN: "the first scan: once complete, it tells what is on {remote} already",
     Waiting.BRAKE: "a person: the brake holds it; next: leadsync plan, then leadsync apply HASH",
     Waiting.REVIEW: "review: leadsync plan, then leadsync apply HASH",
+    Waiting.HOLD: "its release: {held}",
     Waiting.IN_FLIGHT: "the call in flight",
 }
 
@@ -120,9 +122,22 @@ class Explained:
         if parked is not None:
             return f"; parked because {parked.cause}; next: {parked.next_step}"
         paused = self.state.cause if self.state.paused else f"{self.copy.remote} is not in the settings"
-        waits = _WAITS[self.waiting or usual]
-        until, tries = _until(self.copy.due_at), self.copy.tries
-        return "; waiting for " + waits.format(until=until, tries=tries, remote=self.copy.remote, paused=paused)
+        on_hold = self.waiting is Waiting.HOLD
+        waits = _WAITS[usual if on_hold and usual is Waiting.FIRST_READ else self.waiting or usual]
+        until, tries, held = _until(self.copy.due_at), failed(self.copy.tries), self._held() if on_hold else ""
+        return "; waiting for " + waits.format(
+            until=until, tries=tries, remote=self.copy.remote, paused=paused, held=held
+        )
+
+    def _held(self) -> str:
+        remote, lead_list = self.copy.remote, self.lead_list
+        hold, step = lead_list.hold_on(remote), step_of(lead_list.holds, remote, self.copy.remote_id)
+        return f"{cause_of(hold)}; next: {step}" if hold else "nobody holds it any more"
+
+
+def failed(tries: int) -> str:
+    """So many calls in a row."""
+    return "1 failed call" if tries == 1 else f"{tries} failed calls"
 
 
 def resolve_step(copy: Copy, field: Field) -> str:

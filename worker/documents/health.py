@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 
 from worker.errors import RedisAway
 from worker.notes.marks import KEPT_S, Mark, Role, patience_s, read
+from worker.redis_access import why
 
 #: What a mark proves, as the sentences say it.
 _WORK = {Role.WORKER: "did its last task", Role.BEAT: "sent its last tick"}
@@ -51,7 +52,7 @@ def marks_in(redis: Redis, tick_s: float) -> Marks:
     try:
         return Marks(read(redis, Role.WORKER), read(redis, Role.BEAT), tick_s)
     except (RedisError, OSError) as error:
-        raise RedisAway(f"Redis cannot be reached ({type(error).__name__}): start it, then try again") from None
+        raise RedisAway(why(error)) from None
 
 
 def health(marks: Marks, role: Role, machine: str) -> HealthDocument:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from models.lead_list import Standing, Waiting
+from worker.documents.holds import HoldDocument, holds_of, line_of
 from worker.documents.remotes import Brakes, ask_budgets
 from worker.errors import UsageError
 from worker.store.list_views import ANY_LIST, MOST_URGENT_FIRST, START, ListFilter, Place, Sort
@@ -50,6 +51,8 @@ class ListLine:
     standing: Standing
     #: Since when the first of its copies has not been in sync.
     since: datetime | None
+    #: What people hold of it: nothing is written there until it is released.
+    holds: list[HoldDocument]
     #: What a person can do, when there is something.
     next_step: str | None
 
@@ -126,6 +129,7 @@ def link_step(copies: dict[str, str], configured: Collection[str]) -> str | None
 
 
 def _line(one: Listed, brakes: Brakes) -> ListLine:
+    names = {copy.remote: copy.remote_id for copy in one.copies}
     return ListLine(
         id=one.id,
         name=one.name,
@@ -133,7 +137,8 @@ def _line(one: Listed, brakes: Brakes) -> ListLine:
         copies={copy.remote: _copy_line(copy, brakes) for copy in one.copies},
         standing=overall([copy.standing for copy in one.copies]),
         since=min((c.since for c in one.copies if c.since and c.standing is not Standing.IN_SYNC), default=None),
-        next_step=link_step({copy.remote: copy.remote_id for copy in one.copies}, brakes.configured),
+        holds=holds_of(one.holds),
+        next_step=line_of(one.holds, names.items()) or link_step(names, brakes.configured),
     )
 
 

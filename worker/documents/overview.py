@@ -22,7 +22,7 @@ from worker.store.views import Group, View, Views
 from worker.wiring import Runtime
 
 #: A due copy that waits for people is not late by our doing.
-FOR_PEOPLE: Final = frozenset({Waiting.BRAKE, Waiting.REVIEW})
+FOR_PEOPLE: Final = frozenset({Waiting.BRAKE, Waiting.REVIEW, Waiting.HOLD})
 #: Beyond so many rejects nobody needs to know how many.
 MOST_REJECTS: Final = 100_000
 

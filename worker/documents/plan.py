@@ -66,6 +66,7 @@ class FateCounts:
     sent: int = 0
     moved: int = 0
     parked: int = 0
+    held: int = 0
     paused: int = 0
 
 
@@ -96,7 +97,7 @@ class ApplyDocument:
     def needs_a_person(self) -> bool:
         """Something was not sent, or, after waiting, is not there."""
         copies = self.copies
-        return copies.moved + copies.parked + copies.paused > 0 or (self.waited and copies.sending > 0)
+        return copies.moved + copies.parked + copies.held + copies.paused > 0 or (self.waited and copies.sending > 0)
 
     def having(self, fate: Fate) -> list[ApplyLine]:
         """The copies that this became of."""

@@ -60,7 +60,7 @@ class Brakes:
         budget = self.budgets.get(remote)
         if in_flight:
             return Waiting.IN_FLIGHT
-        if stored in (Waiting.BRAKE, Waiting.REVIEW):
+        if stored in (Waiting.BRAKE, Waiting.REVIEW, Waiting.HOLD):
             return stored  # a person decides first, whatever holds the remote
         if remote not in self.configured or self.state(remote).paused:
             return Waiting.PAUSED

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from models.lead_list import Copy, Field, LeadList, Standing, Value, Waiting
+from models.lead_list import WHOLE, Copy, Field, LeadList, Standing, Value, Waiting
 from models.ledger import Attempt, Change
 from models.patch import CopyPlan, Patch, Reason
 from worker.documents.explain import Explained
+from worker.documents.holds import HoldDocument, cause_of, holds_of, line_of, step_of
 from worker.documents.lists import link_step, overall
 from worker.documents.remotes import Brakes, ask_budgets
 from worker.engine import members
@@ -123,6 +124,8 @@ class ShowDocument:
     kind: str | None
     standing: Standing
     next_step: str | None
+    #: What people hold of it: nothing is written there until it is released.
+    holds: list[HoldDocument]
     wanted: dict[str, WantedDocument]
     #: How many members are wanted.
     members: int
@@ -166,7 +169,8 @@ async def show(runtime: Runtime, views: Views, key: RemoteKey, *, history: int) 
         id=lead_list.id,
         kind=lead_list.kind,
         standing=overall([copy.standing for copy in copies.values()]),
-        next_step=link_step({name: copy.remote_id for name, copy in copies.items()}, brakes.configured),
+        next_step=_next_step(lead_list, brakes),
+        holds=holds_of(lead_list.holds),
         wanted={
             field.value: WantedDocument(value=one.value, origin=one.origin, stamp=one.stamp.time)
             for field, one in lead_list.wanted.items()
@@ -175,6 +179,13 @@ async def show(runtime: Runtime, views: Views, key: RemoteKey, *, history: int) 
         copies={name: _copy(lead_list, copy, rules.get(name), counts, brakes, now) for name, copy in copies.items()},
         history=[_past(one) for one in past],
     )
+
+
+def _next_step(lead_list: LeadList, brakes: Brakes) -> str | None:
+    """For the list as a whole: to release it, or to link it."""
+    names = {name: copy.remote_id for name, copy in sorted(lead_list.copies.items())}
+    whole = {scope: hold for scope, hold in lead_list.holds.items() if scope == WHOLE}
+    return line_of(whole, names.items()) or link_step(names, brakes.configured)
 
 
 def _counted(view: View, number: int, remotes: list[str]) -> MemberCounts:
@@ -189,7 +200,7 @@ def _copy(
     missing, surplus = members.difference(lead_list.members, copy.remote) if writes_members else (None, None)
     due = copy.standing is Standing.DUE
     in_flight = copy.lease_until is not None and copy.lease_until > now
-    cause, next_step = _what_to_do(copy, brakes)
+    cause, next_step = _what_to_do(lead_list, copy, brakes)
     waiting = brakes.waiting(copy.remote, copy.waiting, in_flight=in_flight) if due else None
     explained: dict[str, str] = {}
     if planned and rules:
@@ -223,12 +234,15 @@ def _held(copy: Copy, planned: CopyPlan | None) -> dict[str, Value]:
     return {f.value: seen.value for f, seen in copy.held.items() if planned and planned.reasons[f] in holding}
 
 
-def _what_to_do(copy: Copy, brakes: Brakes) -> tuple[str | None, str | None]:
-    """Cause and next step of a copy that a person must see to."""
+def _what_to_do(lead_list: LeadList, copy: Copy, brakes: Brakes) -> tuple[str | None, str | None]:
+    """Cause and next step of a copy that a person must see to, or holds alone."""
     if copy.remote not in brakes.configured:
         return f"{copy.remote} is not in the settings", f"add [remotes.{copy.remote}] again, or unlink this list"
     if copy.parked is not None and copy.standing is Standing.PARKED:
         return copy.parked.cause, copy.parked.next_step
+    hold = lead_list.holds.get(copy.remote)
+    if hold is not None and WHOLE not in lead_list.holds:
+        return cause_of(hold), step_of(lead_list.holds, copy.remote, copy.remote_id)
     state = brakes.state(copy.remote)
     return (state.cause, state.next_step) if state.paused else (None, None)
 

@@ -15,11 +15,12 @@ from worker.documents.numbers import NumbersDocument, ask_numbers
 from worker.documents.remotes import UNKNOWN, Brakes, BudgetDocument, Unknown, age_s, ask_budgets, budget_document
 from worker.documents.scans import HeldScan, held_scan
 from worker.documents.stream import StreamDocument, ask_stream
+from worker.documents.trouble import TroubleDocument, ask_trouble
 from worker.store.views import Group, Tally, Views
 from worker.sync.operate import BY_A_PERSON
 from worker.wiring import Runtime
 
-#: Standings that somebody must still bring to an end; excluded copies are meant to differ.
+#: Standings that somebody must still bring to an end; excluded copies are meant to differ, and those on hold.
 _UNSYNCED = (Standing.DUE, Standing.CONFLICT, Standing.PARKED)
 
 
@@ -74,23 +75,28 @@ class StatusDocument:
     remotes: dict[str, RemoteDocument]
     stream: StreamDocument | Unknown
     numbers: NumbersDocument | Unknown
+    #: What keeps leadsync from working at this moment: Redis or the database is away, or has no room.
+    trouble: list[TroubleDocument]
 
     @property
     def needs_a_person(self) -> bool:
         """Something is parked or in conflict, a scan is held, a remote refused our credentials, the numbers did not add
-        up, or Redis does not answer, so that nobody calls.
+        up, or Redis or the database takes nothing, so that nobody calls.
         """
         away = any(one.state == UNKNOWN for one in self.remotes.values())
         lost = any(one.state == "paused" and one.cause != BY_A_PERSON for one in self.remotes.values())
         wrong = not isinstance(self.numbers, str) and self.numbers.mismatches > 0
         braked = self.due_by_reason.get(Waiting.BRAKE, 0)
         held = any(one.held_scan is not None for one in self.remotes.values())
+        away = away or bool(self.trouble)
         return away or lost or wrong or held or self.copies.parked + braked + self.copies.conflict > 0
 
 
 async def status(runtime: Runtime, views: Views, counted: Tally | None = None) -> StatusDocument:
     """Ask database and Redis; `counted` by somebody else a moment ago. Raises when the database cannot be asked."""
-    budgets, stream, numbers = await asyncio.gather(ask_budgets(runtime), ask_stream(runtime), ask_numbers(runtime))
+    budgets, stream, numbers, trouble = await asyncio.gather(
+        ask_budgets(runtime), ask_stream(runtime), ask_numbers(runtime), ask_trouble(runtime, views)
+    )
     tally, states, scans = await asyncio.to_thread(
         views.look,
         lambda view: (
@@ -107,20 +113,26 @@ async def status(runtime: Runtime, views: Views, counted: Tally | None = None) -
         due_by_reason=_by_reason(tally.groups, brakes),
         oldest_unsynced_s=age_s(_oldest(tally.groups), tally.now),
         remotes={
-            name: _remote(name, [one for one in tally.groups if one.remote == name], brakes, scans) for name in names
+            name: _remote(name, [one for one in tally.groups if one.remote == name], brakes, scans, trouble)
+            for name in names
         },
         stream=stream,
         numbers=numbers,
+        trouble=trouble,
     )
 
 
-def _remote(name: str, groups: list[Group], brakes: Brakes, scans: Scans) -> RemoteDocument:
+def _remote(
+    name: str, groups: list[Group], brakes: Brakes, scans: Scans, trouble: Iterable[TroubleDocument]
+) -> RemoteDocument:
     state, word = brakes.state(name), brakes.word(name)
     cause, step = state.cause, state.next_step
     if name not in brakes.configured:
         cause, step = "not in the settings", f"add [remotes.{name}] to the settings again, or unlink its lists"
     elif word == "unknown":
         cause, step = "Redis does not answer, so nobody calls", "start Redis, or leadsync up; then: leadsync doctor"
+        for redis in (one for one in trouble if one.what == "redis" and one.refuses):
+            cause, step = f"{redis.says}, so nobody calls", redis.next_step
     held = word != "active"
     return RemoteDocument(
         state=word,
@@ -152,4 +164,5 @@ def _by_reason(groups: Iterable[Group], brakes: Brakes) -> dict[str, int]:
 
 
 def _oldest(groups: Iterable[Group]) -> datetime | None:
-    return min((one.since for one in groups if one.standing in _UNSYNCED and one.since), default=None)
+    late = (one for one in groups if one.standing in _UNSYNCED and one.waiting is not Waiting.HOLD)
+    return min((one.since for one in late if one.since), default=None)

@@ -50,6 +50,7 @@ def join(kept: LeadList, other: LeadList, rules: Rules) -> Observed:
             kept,
             kind=kept.kind or other.kind,
             apart=(kept.apart | other.apart) - kept.copies.keys() - other.copies.keys(),
+            holds={**other.holds, **kept.holds},
             wanted={**kept.wanted, **gained},
             copies={**kept.copies, **other.copies},
             members=_members(kept.members, other.members),

@@ -84,6 +84,12 @@ def without(lead_list: LeadList, remote: str) -> LeadList:
     return replace(lead_list, copies=copies, members=members)
 
 
+def let_go(lead_list: LeadList, remote: str) -> LeadList:
+    """Without its copy there and what people hold of that alone, as `without`; it is not created there by itself."""
+    left, holds = without(lead_list, remote), {on: one for on, one in lead_list.holds.items() if on != remote}
+    return replace(left, apart=left.apart | {remote}, holds=holds)
+
+
 def _can_go(copy: Copy) -> bool:
     return copy.pending and copy.intent is None
 

@@ -12,7 +12,19 @@ from typing import Any
 
 import orjson
 
-from models.lead_list import SCALARS, Abandoned, Copy, Field, Kind, LeadList, Member, Standing, Value, Waiting
+from models.lead_list import (
+    NOBODY,
+    SCALARS,
+    Abandoned,
+    Copy,
+    Field,
+    Kind,
+    LeadList,
+    Member,
+    Standing,
+    Value,
+    Waiting,
+)
 from models.patch import CopyPlan, Patch, Reason
 from models.values import replace
 from worker.engine import members
@@ -76,7 +88,7 @@ def _restand(lead_list: LeadList, copy: Copy, rules: Rules, now: datetime) -> Co
     # What it comes to once it has been looked at: a hint must not hide that there is something new to say.
     seen = replace(copy, look=False) if copy.look else copy
     looked = plan(lead_list, seen, remote_rules, now)
-    copy = _without_expired(lead_list, copy, looked, now)
+    copy = _without_expired(lead_list, copy, looked, remote_rules, now)
     if copy.parked is not None and copy.parked.digest and _is_another(lead_list, copy, looked.patch):
         copy = replace(copy, parked=None, tries=0)  # another patch is another chance
     if copy.intent is None and not copy.pending and Reason.UNSEEN in looked.reasons.values():
@@ -88,7 +100,8 @@ def _restand(lead_list: LeadList, copy: Copy, rules: Rules, now: datetime) -> Co
     planned = looked if copy is seen else plan(lead_list, copy, remote_rules, now)
     match planned.standing:
         case Standing.DUE:
-            return _due(copy, planned, remote_rules, now)
+            due = _due(copy, planned, remote_rules, now)
+            return due if lead_list.hold_on(copy.remote) is None else _on_hold(due, planned)
         case Standing.IN_SYNC:
             return _rest(copy, Standing.IN_SYNC, since=None)
         case standing:
@@ -156,6 +169,12 @@ def _due(copy: Copy, planned: CopyPlan, rules: RemoteRules, now: datetime) -> Co
     return _changed(copy, standing=Standing.DUE, waiting=waiting, due_at=due_at, since=since)
 
 
+def _on_hold(copy: Copy, planned: CopyPlan) -> Copy:
+    """It is read like any other, and what was sent is waited for; what it is to be told waits for its release."""
+    due_at = copy.due_at if copy.look or copy.intent is not None else planned.not_before
+    return _changed(copy, waiting=Waiting.HOLD, due_at=due_at)
+
+
 def _held_for_a_person(copy: Copy, planned: CopyPlan, rules: RemoteRules) -> Waiting | None:
     """Why nothing of it is sent before a person has spoken; None when something can be done now, or later by itself."""
     if copy.look or copy.intent is not None or planned.not_before is not None:
@@ -202,6 +221,8 @@ def _reason(lead_list: LeadList, copy: Copy, field: Field, rules: RemoteRules, n
 def _members_reason(
     lead_list: LeadList, copy: Copy, rules: RemoteRules, now: datetime, add: frozenset[str], remove: frozenset[str]
 ) -> Reason:
+    if _is_unread(copy, rules):
+        return Reason.UNSEEN
     blocked = _blocked(copy, Field.MEMBERS, rules)
     if blocked is not None:
         return blocked
@@ -214,9 +235,16 @@ def _members_reason(
     # Where edits do not count, the rest may go once it is only a few.
     if (add or remove) and Field.MEMBERS in copy.held and (takes or len(remove) > FEW):
         return Reason.BRAKE
-    if copy.look or Field.MEMBERS not in copy.seen:
-        return Reason.UNSEEN
-    return Reason.READ_BACK if late else Reason.DIFFERS
+    if late:
+        return Reason.UNSEEN if copy.look or Field.MEMBERS not in copy.seen else Reason.READ_BACK
+    doubled = rules.members_apart and _may_be_doubled(lead_list, copy, abandoned)
+    return Reason.UNSEEN if copy.look or Field.MEMBERS not in copy.seen or doubled else Reason.DIFFERS
+
+
+def _is_unread(copy: Copy, rules: RemoteRules) -> bool:
+    """Its members count, and nothing else would read them: they are apart, and neither a list nor a page shows them."""
+    takes = rules.members_apart and rules.direction(Field.MEMBERS).takes
+    return takes and Field.MEMBERS not in copy.seen and not copy.pending
 
 
 def _blocked(copy: Copy, field: Field, rules: RemoteRules) -> Reason | None:
@@ -287,16 +315,28 @@ def _is_another(lead_list: LeadList, copy: Copy, patch: Patch) -> bool:
     return bool(patch) and copy.parked is not None and tried(lead_list.kind, copy, patch) != copy.parked.digest
 
 
-def _without_expired(lead_list: LeadList, copy: Copy, looked: CopyPlan, now: datetime) -> Copy:
+def _without_expired(lead_list: LeadList, copy: Copy, looked: CopyPlan, rules: RemoteRules, now: datetime) -> Copy:
     """Without the writes that can no longer arrive. Where nothing else is going to be written over one of them,
-    a last look must tell whether it did arrive; `settle` forgets it then. Members are not written over each other.
+    a last look must tell whether it did arrive; `settle` forgets it then. Members are not written over each other, and
+    nothing is on hold.
     """
     over = {field: one for field, one in copy.abandoned.items() if one.until <= now}
     if not over or copy.look or copy.intent is not None:
         return copy  # a look that comes first must still know them
-    settled = {f for f, one in over.items() if _is_wanted(lead_list, f, one) or _is_written_over(looked, f)}
+    held = lead_list.hold_on(copy.remote) is not None
+    settled = {
+        f for f, one in over.items() if _is_wanted(lead_list, f, one) or (_is_written_over(looked, f) and not held)
+    }
+    if rules.members_apart and _may_be_doubled(lead_list, copy, over.get(Field.MEMBERS)):
+        settled -= {Field.MEMBERS}
     kept = {field: one for field, one in copy.abandoned.items() if field not in settled}
     return replace(copy, abandoned=kept, look=len(settled) < len(over))
+
+
+def _may_be_doubled(lead_list: LeadList, copy: Copy, abandoned: Abandoned | None) -> bool:
+    """Rows are made for members, and were perhaps made already: told once more, they would be there twice."""
+    added = abandoned.add if abandoned is not None else frozenset[str]()
+    return any(not lead_list.members.get(key, NOBODY).shown_by(copy.remote) for key in added)
 
 
 def _is_written_over(looked: CopyPlan, field: Field) -> bool:

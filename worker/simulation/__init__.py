@@ -9,12 +9,14 @@ is played against them are the use cases that production runs, over the in-memor
     script.py     what one seed draws: how many lists and edits, and which faults exist at all
     life.py       a worker until it is killed: the ports as it sees them
     remote.py     a remote that lies; its writes are kept for the judges
+    leads.py      a remote whose members are rows apart from their lists
     wire.py       what befalls one request to it
     post.py       events on their way: late, twice, or never
     people.py     people who edit
     workers.py    our processes, and the person who looks after them
     history.py    one history from its first list to peace
     judges.py     what every history must have come to
+    member_judges.py  what must have become of members that are apart
     story.py      one history as a timeline that a person can follow
     tally.py      what many histories have met, in numbers
     batch.py      many histories over several processes

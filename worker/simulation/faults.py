@@ -53,6 +53,15 @@ class Fault(enum.StrEnum):
     # People
     DELETES = "a list deleted"  #: by a person
     MAKES = "a list made"  #: by a person; where settings say so, it is created elsewhere
+    # Members that are apart from their list
+    PARTLY = "half of a bulk done"  #: some rows are made and the answer says 500; or some are deleted, and it says so
+    UNFOUND = "a member not found"  #: a lookup of rows leaves one out
+    KEPT_OFF = "a member kept off"  #: its workspace never takes it, and counts why
+    UNKNOWN = "a member of unknown address"  #: until somebody tells whose it is
+
+
+#: These are drawn on their own, for histories with such a remote: all others stay as they are.
+APART = frozenset({Fault.PARTLY, Fault.UNFOUND, Fault.KEPT_OFF, Fault.UNKNOWN})
 
 
 #: How many of a hundred requests of each sort meet which fault. A place is kept for each, so that a fault that does
@@ -95,6 +104,24 @@ PAGE: Mapping[Fault, int] = {
     Fault.NOTHING: 2,
     Fault.DOWN: 2,
 }
+
+#: The same for rows of members: all of a list, some that are looked up, some that are made or deleted.
+ROWS: Mapping[Fault, int] = {
+    Fault.FAILED: 3,
+    Fault.LOST: 3,
+    Fault.LIMITED: 2,
+    Fault.FORBIDDEN: 1,
+    Fault.HTML: 2,
+    Fault.CUT: 2,
+    Fault.CIRCLES: 3,
+    Fault.EMPTY_PAGE: 3,
+    Fault.DROPPED: 15,
+    Fault.STALE: 20,
+    Fault.NOTHING: 3,
+    Fault.DOWN: 2,
+}
+LOOKUP: Mapping[Fault, int] = {**READ, Fault.UNFOUND: 30}
+BULK: Mapping[Fault, int] = {**WRITE, Fault.PARTLY: 20}
 
 #: What leaves lists out of listings; one that is deleted while pages are read makes the next ones skip another. Never
 #: in one history with 404 for no reason: both together is what being gone means, and nobody could tell.

@@ -22,6 +22,8 @@ from worker.limits.throttle import Throttle
 from worker.remotes.line import Tickets
 from worker.simulation.clock import VirtualLoop, run_virtually
 from worker.simulation.faults import Fault
+from worker.simulation.holder import Holder
+from worker.simulation.leads import DOUBLES, KEEPS_OFF, RemoteWithLeads
 from worker.simulation.life import PAUSE_S
 from worker.simulation.people import People, newborn
 from worker.simulation.post import Post
@@ -82,7 +84,7 @@ class History:
         self.calls = self.killed = self.bugs = 0
         self.store = MemoryStore(self.loop.now)
         self.rules = script.rules
-        self.remotes = {name: SimulatedRemote(name, self.loop, self._habits(name)) for name in self.rules.remotes}
+        self.remotes = {name: self._remote(name) for name in self.rules.remotes}
         self.post = Post(self.loop, self)
         self._silence()
         paused_s = PAUSE_S[1] + 5.0 if Fault.PAUSED in script.faults else 0.0
@@ -95,6 +97,7 @@ class History:
         self.workers = Workers(
             self.remotes, self.wires, self._tickets, self.store, self.post, self.witness, self.loop, self
         )
+        self.holder = Holder(self.store, self.loop, self)
         #: Writes that followed from news of nothing new.
         self.echoes: list[Written] = []
         #: Events that were acknowledged and had no effect, in sentences.
@@ -139,7 +142,7 @@ class History:
         self.people.plan(self.loop.time(), self.script.war_s * 0.95)
         for remote in self.remotes.values():
             self.loop.call_later(self.script.war_s / 2, self.post.spoil, remote)
-        await asyncio.gather(*self.workers.at_work(ends))
+        await asyncio.gather(*self.workers.at_work(ends), self.holder.at_work(ends))
         self.war = False
         self.tell("---", "peace")
         await self._calm_down()
@@ -148,6 +151,8 @@ class History:
 
     async def _begin(self) -> None:
         """The same lists everywhere, tied together; where leadsync creates lists, it does."""
+        self.workers.strangers = self.witness.strangers = self.people.unknown
+        await self.workers.introduce([name for name in self.people.names if name not in self.people.unknown])
         there = [name for name, rules in self.rules.remotes.items() if not rules.creates] or [next(iter(self.remotes))]
         first, *others = (self.remotes[name] for name in there)
         for number in self.people.numbers:
@@ -176,6 +181,7 @@ class History:
         for name in self.remotes:
             self.workers.resume(name)
         await self.workers.retry()
+        await self.workers.introduce(self.people.names)
         await self.workers.resolve()
 
     def _unheard(self) -> Iterator[str]:
@@ -277,12 +283,21 @@ class History:
 
     # -- what its script draws
 
+    def _remote(self, name: str) -> SimulatedRemote:
+        habits = self._habits(name)
+        return (RemoteWithLeads if habits.apart else SimulatedRemote)(name, self.loop, habits)
+
     def _habits(self, name: str) -> Habits:
         faults, chance, rules = self.script.faults, self.script.chance(f"habits {name}"), self.rules.remotes[name]
         odd, strict = chance.random() < 0.5, chance.random() < 0.7
         page, skew_s = chance.randint(1, 6), chance.choice((-60.0, 60.0, -5.0, 5.0, 900.0))
         spell, ignored, refused = spelling(chance), chance.choice((Field.OWNER, Field.ENRICHMENT)), chance.randint(1, 3)
+        kept_off = {"p3": chance.choice(KEEPS_OFF)}
         return Habits(
+            apart=rules.members_apart,
+            keeps_off=kept_off if Fault.KEPT_OFF in faults else {},
+            doubles=chance.choice(DOUBLES),
+            counts_deleted=chance.random() < 0.7,
             versioned=rules.versioned,
             page=page,
             skew_s=skew_s if Fault.SKEWED in faults and odd else 0.0,

@@ -9,9 +9,10 @@ from models.lead_list import GONE, SCALARS, Copy, Field, LeadList, Standing, Val
 from models.ledger import Change, ChangeKind
 from models.scan import ScanState
 from worker.engine.rules import Direction, OnGone, Policy
+from worker.simulation import member_judges
 from worker.simulation.faults import Fault
 from worker.simulation.history import History
-from worker.simulation.remote import SimulatedRemote, Written, contradict
+from worker.simulation.remote import SimulatedRemote, Written, contradict, parts
 
 #: Calls that a history may make for each list and each edit, in good times and bad; see `work_is_bounded`.
 _CALLS_EACH, _CALLS_A_SECOND = 150, 8.0
@@ -146,6 +147,8 @@ def no_idle_parts(one: History) -> Iterator[str]:
             for field in SCALARS:
                 if field in written.body and written.before.fields.get(field) == written.body[field]:
                     yield f"{name}: {written.body} says {field}, which was so at {written.at:%H:%M:%S.%f}"
+            if so := member_judges.idle_members(written):
+                yield f"{name}: {written.body} names {so}, of whom it was so at {written.at:%H:%M:%S.%f}"
 
 
 def rules_are_kept(one: History) -> Iterator[str]:
@@ -217,14 +220,14 @@ def writes_are_explained(one: History) -> Iterator[str]:
     """Every value that was sent was wanted at some time, as the ledger says, and the attempt is in the ledger."""
     tables = one.store.tables
     wanted = {(change.field, change.new) for _, change in tables.changes if change.field in SCALARS}
-    sent = {(attempt.remote, str(attempt.sent)) for attempt in tables.attempts if attempt.action != "read"}
+    sent = [(attempt.remote, parts(attempt.sent)) for attempt in tables.attempts if attempt.action != "read"]
     certain = not one.killed and not one.counts[Fault.STORE_AWAY] and not one.counts[Fault.COMMIT_UNKNOWN]
     for name, remote in one.remotes.items():
         for written in remote.writes:
             for field, value in written.body.items():
                 if field in SCALARS and (Field(field), value) not in wanted:
                     yield f"{name}:{written.remote_id}: {field} = {value!r} was written, but never wanted"
-            if certain and written.before is not None and (name, str(dict(written.body))) not in sent:
+            if certain and written.before is not None and not member_judges.is_told(name, written, sent):
                 yield f"{name}:{written.remote_id}: {written.body} was written, but no attempt tells of it"
 
 
@@ -237,6 +240,11 @@ def brakes_held(one: History) -> Iterator[str]:
         moved = scan.drift + scan.missing
         if (moved > 10 and moved > one.rules.brake * lists) or (not scan.lists and scan.missing):
             yield f"scan {scan.id} of {scan.remote} took in too much: {scan}"
+
+
+def holds_are_kept(one: History) -> Iterator[str]:
+    """Nothing was written to what a person held."""
+    yield from one.holder.broken
 
 
 def limits_held(one: History) -> Iterator[str]:
@@ -309,12 +317,14 @@ JUDGES: tuple[Callable[[History], Iterator[str]], ...] = (
     old_looks_do_not_count,
     writes_are_explained,
     brakes_held,
+    holds_are_kept,
     limits_held,
     bad_events_are_kept,
     accepted_is_taken_in,
     nothing_leaks,
     work_is_bounded,
     numbers_add_up,
+    *member_judges.JUDGES,
 )
 
 
@@ -367,9 +377,10 @@ def _standings(one: History, whole: LeadList, copy: Copy, remote: SimulatedRemot
     if copy.remote_id in remote.deleted:
         return {Standing.PARKED}
     # A name that is cut to what was shown before cannot be told from one that was ignored.
+    rest = Standing.EXCLUDED if member_judges.excludes(one, whole, remote) else Standing.IN_SYNC
     if number in remote.habits.refuses or remote.habits.ignores or remote.habits.spell is not None:
-        return {Standing.IN_SYNC, Standing.PARKED}
-    return {Standing.IN_SYNC}
+        return {rest, Standing.PARKED}
+    return {rest}
 
 
 def _number(one: History, whole: LeadList) -> str:
@@ -381,8 +392,9 @@ def _may_be_idle(one: History, remote: SimulatedRemote, written: Written) -> boo
     number = remote.born[written.remote_id]
     if written.unclear or (remote.name, number) in one.witness.edited:
         return True
-    # A worker that wakes up after its lease sends what another has sent meanwhile.
-    if remote.habits.ignores & written.body.keys() or one.counts[Fault.PAUSED]:
+    # A worker that wakes up after its lease sends what another has sent meanwhile; who is kept off has its own judge.
+    woken, kept_off = one.counts[Fault.PAUSED], member_judges.names_kept_off(remote, written)
+    if remote.habits.ignores & written.body.keys() or woken or kept_off:
         return True
     # Until its spelling is known, a name may be told that it shows already.
     return remote.habits.spell is not None and "name" in written.body

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 from models.lead_list import SCALARS, Field, Value
 from models.observation import Shown
+from models.person import is_named
 from models.values import replace
 from worker.simulation.clock import VirtualLoop
 from worker.simulation.faults import Fault
+from worker.simulation.leads import RemoteWithLeads
 from worker.simulation.life import Fate
 from worker.simulation.post import Post
 from worker.simulation.remote import SimulatedRemote
@@ -45,9 +47,16 @@ class People:
         self._owned: dict[tuple[str, str], str] = {}
         self._acts: list[Act] = [*[self._edit] * 8, *[self._edit_twice] * 3, *[self._edit_back] * 2]
         with_members = [name for name, one in rules.remotes.items() if one.direction(Field.MEMBERS).takes]
-        self._with_members = [name for name in with_members if remotes[name].habits.versioned]
+        self._with_members = [name for name in with_members if remotes[name].habits.has_members]
         if self._with_members:
             self._acts += [self._own_member] * 5 + [self._member] * 2
+        #: Everybody that may ever be a member, but for leads without an address; and whose address is told later.
+        self.names = [*_MEMBERS, *(f"m{edit}" for edit in fate.script.edits)]
+        chance = fate.script.chance("unknown")
+        self.unknown = [name for name in self.names if Fault.UNKNOWN in faults and chance.random() < 0.4]
+        self._apart = [one for one in remotes.values() if isinstance(one, RemoteWithLeads)]
+        if self._apart:
+            self._acts += [self._member_apart] * 8
         if Fault.DELETES in faults:
             self._acts += [self._delete]
         if Fault.MAKES in faults:
@@ -76,11 +85,10 @@ class People:
         """A person adds one member, or takes it off."""
         one = self._remotes[remote]
         for before in one.of(number):
-            known = before.members or frozenset()
-            if (member in known) is there:
+            if (member in (before.members or ())) is there or not one.takes(member):
                 return
             self._did(remote, number, member, there)
-            after = one.put(replace(before, members=known | {member} if there else known - {member}))
+            after = one.hold(before, member, there=there)
             told = (member, there) if self._fate.streams["people"].random() < 0.5 else None
             self._post.announce(one, after, told)
 
@@ -133,6 +141,54 @@ class People:
         remote, number, member = chance.choice(self._with_members), chance.choice(self.numbers), chance.choice(_MEMBERS)
         self.change_member(remote, number, member, there=not self._holds(remote, number, member))
 
+    def _member_apart(self, chance: random.Random, edit: int) -> None:
+        """Something that is only done to rows: one without an address, a field, one more row, a move."""
+        remote, number = chance.choice(self._apart), chance.choice(self.numbers)
+        for shown in remote.of(number):
+            there = sorted(one for one in shown.members or () if is_named(one))
+            what = chance.choice((self._stranger, self._rename, self._double, self._move, self._move))
+            if what == self._stranger or there:
+                what(chance, remote, number, shown, there[edit % len(there)] if there else "")
+
+    def _stranger(self, chance: random.Random, remote: RemoteWithLeads, number: str, shown: Shown, _name: str) -> None:
+        """A lead without an address comes, or one of them goes."""
+        there = sorted(one for one in shown.members or () if not is_named(one))
+        if there and chance.random() < 0.5:
+            self.change_member(remote.name, number, there[0], there=False)
+            return
+        self._did(remote.name, number, remote.next_stranger(), value=True)
+        self._post.announce(remote, remote.add_stranger(shown))
+
+    def _rename(self, chance: random.Random, remote: RemoteWithLeads, number: str, shown: Shown, name: str) -> None:
+        self._tell("person", f"changes the first name of {name} of {remote.name}:{number}")
+        remote.rename_lead(shown.remote_id, name, chance.choice(_WORDS))
+        self._post.announce(remote, shown)
+
+    def _double(self, chance: random.Random, remote: RemoteWithLeads, number: str, shown: Shown, name: str) -> None:
+        """One more row of somebody, or one less."""
+        less = chance.random() < 0.4
+        self._witness.edited[remote.name, number] = self._loop.time()
+        self._tell("person", f"makes one row {'less' if less else 'more'} of {name} of {remote.name}:{number}")
+        self._post.announce(remote, remote.drop_row(shown, name) if less else remote.copy_row(shown, name))
+
+    def _move(self, chance: random.Random, remote: RemoteWithLeads, number: str, _shown: Shown, name: str) -> None:
+        """A background job moves somebody to another list: first it is on both."""
+        others = [one for one in self.numbers if one != number and remote.of(one)]
+        if not others:
+            return
+        into, begins, lasts = chance.choice(others), chance.uniform(0.0, 10.0), chance.uniform(0.1, 20.0)
+        self._tell("person", f"lets {name} of {remote.name}:{number} be moved to {into}")
+        remote.paths["member moved"] += 1
+        at_work = [one.remote_id for each in (number, into) for one in remote.of(each)]
+        remote.at_work(at_work, 1)
+        self._loop.call_later(begins, lambda: self.change_member(remote.name, into, name, there=True))
+
+        def ends() -> None:
+            self.change_member(remote.name, number, name, there=False)
+            remote.at_work(at_work, -1)
+
+        self._loop.call_later(begins + lasts, ends)
+
     def _delete(self, chance: random.Random, _edit: int) -> None:
         remote, number = self._remotes[chance.choice(sorted(self._remotes))], chance.choice(self.numbers)
         for shown in remote.of(number):
@@ -170,5 +226,5 @@ class People:
 def newborn(remote_id: str, number: str, remote: SimulatedRemote) -> Shown:
     """A list as a person makes it."""
     fields: dict[Field, Value] = {Field.NAME: f"{number} Alpha", Field.OWNER: None, Field.ENRICHMENT: None}
-    members = frozenset({"p1"}) if remote.habits.versioned else frozenset[str]()
+    members = frozenset({"p1"}) if remote.habits.has_members else frozenset[str]()
     return Shown(remote_id=remote_id, fields=fields, members=members)

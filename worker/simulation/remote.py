@@ -1,13 +1,13 @@
 """A remote of the simulation: its lists, its habits, and every write of ours that was on its way to it.
 
-Reads no fault: what befalls a request is `wire.py`. Judges look at `writes`, `flights` and `over`.
+Draws no fault: what befalls a request is `wire.py`. Judges look at `writes`, `flights` and `over`.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,10 +17,11 @@ from models.lead_list import SCALARS, Field, Kind, Value
 from models.observation import Shown
 from models.patch import Patch
 from models.values import replace
-from worker.remotes.base import Answer, Page, Request, Send
+from worker.remotes.base import Answer, Connector, Page, Request, Send
 from worker.remotes.crm.connector import LISTS, CrmConnector
 from worker.remotes.memory import MemoryWire
 from worker.simulation.clock import VirtualLoop
+from worker.simulation.faults import Fault
 
 #: The windows that a strict remote counts in: so many requests in so many seconds.
 STRICT = ((4, 1.0), (90, 60.0))
@@ -72,6 +73,19 @@ class Habits:
     #: Numbers of lists of which it refuses every write.
     refuses: frozenset[str] = frozenset()
     strict: bool = False
+    #: Members are rows with ids of their own, apart from their list: see `leads.py`.
+    apart: bool = False
+    #: There: members that it does not take, and what it counts them as.
+    keeps_off: Mapping[str, str] = field(default_factory=dict)
+    #: There: what becomes of a member that is there already.
+    doubles: str = "refused"
+    #: There: whether it says how many rows it has deleted.
+    counts_deleted: bool = True
+
+    @property
+    def has_members(self) -> bool:
+        """In its lists, or apart from them."""
+        return self.versioned or self.apart
 
     def shows(self, field: Field, value: Value) -> Value:
         """What becomes of a value there."""
@@ -117,7 +131,7 @@ class SimulatedRemote(MemoryWire):
 
     def __init__(self, name: str, loop: VirtualLoop, habits: Habits) -> None:
         self.name, self.habits, self._loop = name, habits, loop
-        self.connector = (VersionedConnector if habits.versioned else UnversionedConnector)(name)
+        self.connector: Connector = (VersionedConnector if habits.versioned else UnversionedConnector)(name)
         #: The number of the list that each id was born with: names begin with it.
         self.born: dict[str, str] = {}
         self.past: list[tuple[float, dict[str, Shown]]] = []
@@ -154,6 +168,15 @@ class SimulatedRemote(MemoryWire):
         self._remember()
         return stored
 
+    def hold(self, before: Shown, member: str, *, there: bool) -> Shown:
+        """A person adds a member to a list, or takes it off."""
+        known = before.members or frozenset()
+        return self.put(replace(before, members=known | {member} if there else known - {member}))
+
+    def takes(self, member: str) -> bool:
+        """Whether it has room for this member at all."""
+        return bool(member)
+
     def delete(self, remote_id: str) -> None:
         """A person deletes a list."""
         del self.lists[remote_id]
@@ -176,12 +199,26 @@ class SimulatedRemote(MemoryWire):
         one = request.path.removeprefix(LISTS).strip("/")
         return self.born.get(one, one)
 
+    def told(self, request: Request) -> Mapping[str, Any]:
+        """What a write says, in canonical words."""
+        body: Mapping[str, Any] = request.body
+        return body
+
+    def about(self, request: Request, answer: Answer) -> str:
+        """The id of the list that a write was about, which was done."""
+        del request
+        remote_id: str = orjson.loads(answer.body)["id"]
+        return remote_id
+
+    def hears(self, request: Request, answer: Answer, fault: Fault | None) -> None:
+        """An answer is on its way back."""
+
     def leaves(self, request: Request) -> Flight:
         """A write of ours is on its way."""
-        number = self.number(request)
+        number, body = self.number(request), self.told(request)
         there = [shown.fields for shown in self.of(number)]
-        so = frozenset(f for f in SCALARS if f in request.body and any(one.get(f) == request.body[f] for one in there))
-        flight = Flight(list_id=number, body=request.body, left=self._loop.time(), so_already=so)
+        so = frozenset(f for f in SCALARS if f in body and any(one.get(f) == body[f] for one in there))
+        flight = Flight(list_id=number, body=body, left=self._loop.time(), so_already=so)
         self.flights.append(flight)
         return flight
 
@@ -233,11 +270,11 @@ class SimulatedRemote(MemoryWire):
         return replace(request, body=body)
 
     def _note(self, request: Request, before: Shown | None, remote_id: str) -> None:
-        after = self.lists[remote_id]
+        after, body = self.lists[remote_id], self.told(request)
         unclear = self._loop.time() < self._unclear_until.get(remote_id, 0.0)
-        unclear |= parts(request.body) <= self._unclear.get(remote_id, set())
+        unclear |= parts(body) <= self._unclear.get(remote_id, set())
         written = Written(
-            at=self._loop.now(), remote_id=remote_id, body=request.body, before=before, after=after, unclear=unclear
+            at=self._loop.now(), remote_id=remote_id, body=body, before=before, after=after, unclear=unclear
         )
         self.writes.append(written)
         if before is None:

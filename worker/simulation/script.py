@@ -6,8 +6,8 @@ import random
 from dataclasses import dataclass, field
 
 from worker.engine.rules import Rules
-from worker.simulation.faults import HIDING, SELDOM, USUAL, Fault
-from worker.simulation.setting import Setting
+from worker.simulation.faults import APART, HIDING, SELDOM, USUAL, Fault
+from worker.simulation.setting import Setting, has_apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,8 @@ class Script:
 def draw(seed: int, setting: Setting, *, steps: int | None = None) -> Script:
     """The script of one seed; with `steps`, so many edits at most."""
     chance = random.Random(f"{seed} script")
-    rules = setting.rules_for(chance)
+    apart = random.Random(f"{seed} members apart")
+    rules = setting.rules_for(chance, apart)
     storm = chance.random() < 0.06
     lists = chance.randint(8, 14) if storm else chance.choice((1, 1, 2, 2, 3, 4))
     edits = chance.randint(12, 24) if storm else chance.randint(2, 12)
@@ -43,7 +44,7 @@ def draw(seed: int, setting: Setting, *, steps: int | None = None) -> Script:
         seed=seed,
         setting=setting,
         rules=rules,
-        faults=_faults(chance, rules),
+        faults=_faults(chance, rules) | _faults_apart(apart, rules),
         lists=lists,
         edits=tuple(range(edits if steps is None else min(edits, steps))),
         war_s=chance.uniform(40.0, 160.0),
@@ -53,12 +54,17 @@ def draw(seed: int, setting: Setting, *, steps: int | None = None) -> Script:
 def _faults(chance: random.Random, rules: Rules) -> frozenset[Fault]:
     """Swarm: some histories have hardly any, so that what is left of them can be told apart."""
     usual = chance.choice((0.0, 0.15, USUAL, USUAL, 0.7))
-    drawn = {fault for fault in Fault if chance.random() < min(usual, SELDOM.get(fault, 1.0))}
+    likely = {fault: min(usual, SELDOM.get(fault, 1.0)) for fault in Fault if fault not in APART}
+    drawn = {fault for fault, share in likely.items() if chance.random() < share}
     # A list that is left out of listings and answered with 404 is gone, as far as anybody can tell.
     drawn -= {Fault.NOT_FOUND} if chance.random() < 0.7 else HIDING
     if not any(one.creates for one in rules.remotes.values()):
         drawn -= {Fault.MAKES}
     return frozenset(drawn)
+
+
+def _faults_apart(chance: random.Random, rules: Rules) -> frozenset[Fault]:
+    return frozenset(fault for fault in Fault if fault in APART and chance.random() < USUAL and has_apart(rules))
 
 
 #: A script that nothing is wrong with: for crash sweeps.

@@ -45,6 +45,8 @@ def _traits(script: Script, name: str) -> Iterator[str]:
     rules = script.rules.remotes[name]
     if not rules.versioned:
         yield "no versions"
+    if rules.members_apart:
+        yield "members apart"
     if rules.creates:
         yield "lists are created"
     yield f"gone: {rules.on_gone}"

@@ -13,6 +13,7 @@ from models.scan import ScanState
 from worker.simulation.faults import Fault
 from worker.simulation.history import History, NoRest
 from worker.simulation.judges import JUDGES, complaints
+from worker.simulation.member_judges import leads_of
 from worker.simulation.script import Script
 
 #: What a batch must have met, or it shows less than it says. Faults count as met when they befell something.
@@ -43,6 +44,28 @@ PATHS = (
     "event rejected",
     "stale answer refused",
     "conflict decided by a person",
+    "held by a person",
+    "members read",
+    "read of members refused",
+    "members removed in doubt",
+    "old page of members",
+    "member moved",
+    "member excluded",
+    "member introduced late",
+)
+#: Faults that befall no single call: met where they exist.
+_HABITS = (
+    Fault.SPELLS,
+    Fault.IGNORES,
+    Fault.REFUSES,
+    Fault.STRICT,
+    Fault.SKEWED,
+    Fault.SILENT,
+    Fault.RIVALS,
+    Fault.SLOW,
+    Fault.DELAYED,
+    Fault.KEPT_OFF,
+    Fault.UNKNOWN,
 )
 #: Histories among which each of them and each fault surely happens.
 ENOUGH = 1_000
@@ -134,14 +157,19 @@ def verdict(script: Script) -> Verdict:
 
 def _counts(one: History) -> Counter[str]:
     tables, counts = one.store.tables, Counter[str]()
-    for name, count in (*one.counts.items(), *one.workers.counts.items(), *one.witness.counts.items()):
+    for name, count in (
+        *one.counts.items(),
+        *one.workers.counts.items(),
+        *one.witness.counts.items(),
+        *one.holder.counts.items(),
+    ):
         counts[str(name)] += count
     counts["scan released"], counts["scan refused"] = counts["released"], counts["refused"]
     counts["remote paused"] = counts["paused"]
-    for fault in (Fault.SPELLS, Fault.IGNORES, Fault.REFUSES, Fault.STRICT, Fault.SKEWED, Fault.SILENT, Fault.RIVALS):
+    for fault in _HABITS:
         counts[fault] += fault in one.script.faults
-    counts[Fault.SLOW] += Fault.SLOW in one.script.faults
-    counts[Fault.DELAYED] += Fault.DELAYED in one.script.faults
+    for remote in leads_of(one):
+        counts += remote.paths
     counts += _of_the_ledger(one)
     for scan in tables.scans.values():
         counts["read again after a scan"] += scan.moved
@@ -151,6 +179,7 @@ def _counts(one: History) -> Counter[str]:
         counts["scan held"] += scan.id in one.workers.released
     copies = [copy for whole in tables.lists.values() for copy in whole.copies.values()]
     counts["spelling learned"] += sum(any(each.sure for each in copy.spelling.values()) for copy in copies)
+    counts["member excluded"] += sum(copy.excluded for copy in copies)
     counts["copy parked"] += sum(copy.parked is not None for copy in copies)
     counts["event rejected"] += len(tables.rejects)
     counts["edits"], counts["lists"] = one.people.edits, len(one.people.numbers)
@@ -179,4 +208,5 @@ def _of_the_ledger(one: History) -> Counter[str]:
             counts["write read back and found done"] += 1
             unclear.discard(place)
         counts["stale answer refused"] += attempt.outcome == "stale"
+        counts["read of members refused"] += attempt.note.startswith("not read")
     return counts

@@ -13,9 +13,11 @@ from models.values import replace
 from worker.errors import RemoteDown, Unclear
 from worker.remotes.base import Answer, Request
 from worker.remotes.crm.connector import LISTS
+from worker.remotes.instantly.paths import JOBS
 from worker.remotes.memory import MemoryWire
 from worker.simulation.clock import VirtualLoop
-from worker.simulation.faults import PAGE, READ, WRITE, Fault
+from worker.simulation.faults import BULK, LOOKUP, PAGE, READ, ROWS, WRITE, Fault
+from worker.simulation.leads import RemoteWithLeads, half_of, is_apart, is_lookup, is_walk, without_one
 from worker.simulation.life import Fate
 from worker.simulation.remote import Flight, SimulatedRemote, at_once
 
@@ -54,12 +56,12 @@ class LyingWire:
         flight = remote.leaves(request) if request.writes else None
         if fault is not None:
             self._fate.met(fault)
-        what = f" {request.body}" if request.writes else f" {dict(request.query)}" if request.path == LISTS else ""
-        self._tell(remote.name, f"{request.method} {number or 'page'}{what}", fault)
+        self._tell(remote.name, f"{request.method} {number or 'page'}{_what(request)}", fault)
         remote.busy[number] += 1
         try:
             await self._travels(request)
             answer = await self._answered(request, fault, flight)
+            remote.hears(request, answer, fault)
             await self._travels(request)
             if flight is not None and answer.status == 200:
                 flight.answered = self._loop.time()
@@ -79,9 +81,8 @@ class LyingWire:
         """The same draw whichever faults exist, so that one less leaves all else as it was."""
         if not self._fate.war:
             return None
-        shares = WRITE if request.writes else PAGE if request.path == LISTS else READ
         number = self._chance.randrange(100)
-        for fault, share in shares.items():
+        for fault, share in _shares(request).items():
             number -= share
             if number < 0:
                 return fault if self._fits(fault, request) else None
@@ -91,8 +92,8 @@ class LyingWire:
         if fault not in self._fate.script.faults:
             return False
         if fault is Fault.STALE:
-            return self._remote.habits.versioned
-        return not (fault is Fault.NOT_FOUND and request.path == LISTS)
+            return self._remote.habits.versioned or is_walk(request)
+        return not (fault is Fault.NOT_FOUND and request.path in (LISTS, JOBS))
 
     async def _answered(self, request: Request, fault: Fault | None, flight: Flight | None) -> Answer:
         remote = self._remote
@@ -112,7 +113,7 @@ class LyingWire:
             return _says(_STATUSES[fault])
         if fault in _BODIES:
             return Answer(status=200, body=_BODIES[fault])
-        if fault in (Fault.CIRCLES, Fault.DROPPED):
+        if fault in (Fault.CIRCLES, Fault.DROPPED, Fault.UNFOUND):
             return self._lies(request, fault)
         return await self._done(request, fault, flight)
 
@@ -120,8 +121,11 @@ class LyingWire:
         """It is done there; who asked may not hear of it."""
         if fault is Fault.STALE:
             return self._stale(request)
-        answer = self._remote.do(request, flight)
+        answer = self._remote.do(half_of(request) if fault is Fault.PARTLY else request, flight)
         match fault:
+            case Fault.PARTLY if request.method == "POST":
+                self._unclear(request, answer)
+                return _says(500)
             case Fault.UNANSWERED:
                 self._unclear(request, answer)
                 await self._loop.after(self._chance.choice((0.5, 8.0)))
@@ -139,15 +143,20 @@ class LyingWire:
         """A page that says less than there is, or leads astray."""
         page = orjson.loads(self._remote.do(request, None).body)
         if fault is Fault.CIRCLES:
-            return _json({**page, "next_cursor": self._chance.choice(("0", request.query.get("cursor") or "0"))})
+            asked, word = request.query.get("cursor"), "next_cursor"
+            if is_walk(request):
+                asked, word = request.body.get("starting_after"), "next_starting_after"
+            return _json({**page, word: self._chance.choice(("0", asked or "0"))})
+        if fault is Fault.UNFOUND:
+            return _json({**page, "items": without_one(request, page)})
         return _json({**page, "items": [one for one in page["items"] if self._chance.random() < 0.6]})
 
     def _unclear(self, request: Request, answer: Answer) -> None:
         """It was done, and we do not know."""
         if request.writes and answer.status == 200:
-            remote_id = orjson.loads(answer.body)["id"]
+            remote_id = self._remote.about(request, answer)
             self._remote.doubt(remote_id, self._doubt_s)
-            self._remote.leaves_unclear(remote_id, request.body)
+            self._remote.leaves_unclear(remote_id, self._remote.told(request))
 
     def _land_later(self, request: Request, flight: Flight | None) -> None:
         """Somewhere it hangs; it lands before it can no longer arrive, or never."""
@@ -167,6 +176,8 @@ class LyingWire:
     def _stale(self, request: Request) -> Answer:
         """From a replica that lags in what lists show; which there are is decided by other faults."""
         remote, then = self._remote, self._loop.time() - self._chance.uniform(1.0, 40.0)
+        if isinstance(remote, RemoteWithLeads):
+            return remote.as_it_was(request, then)
         past = next((lists for at, lists in reversed(remote.past) if at <= then), None)
         if past is None:
             return remote.do(request, None)
@@ -176,6 +187,20 @@ class LyingWire:
             if shown != remote.lists[one]:
                 remote.doubt(one, _DOUBT_S)
         return at_once(replica.exchange(request))
+
+
+def _what(request: Request) -> str:
+    """What it asks for, for stories."""
+    if is_apart(request):
+        return f" {request.path.rpartition('/')[2]} {request.body or ''}".rstrip()
+    return f" {request.body}" if request.writes else f" {dict(request.query)}" if request.path == LISTS else ""
+
+
+def _shares(request: Request) -> Mapping[Fault, int]:
+    """How likely which fault befalls it."""
+    if is_apart(request):
+        return BULK if request.writes else ROWS if is_walk(request) else LOOKUP if is_lookup(request) else READ
+    return WRITE if request.writes else PAGE if request.path == LISTS else READ
 
 
 class _Replica(MemoryWire):

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from models.lead_list import SCALARS, Abandoned, Copy, Field, LeadList, Standing, Value
+from models.lead_list import NOBODY, SCALARS, Abandoned, Copy, Field, LeadList, Standing, Value
 from models.observation import Shown
+from models.person import is_named, unnamed
 from worker.engine.observe import alike, is_cut
 from worker.engine.rules import Rules
 from worker.simulation.clock import VirtualLoop
+from worker.simulation.leads import RemoteWithLeads
 from worker.simulation.post import Post
 from worker.simulation.remote import Flight, SimulatedRemote
 from worker.store.memory_tables import Tables
@@ -49,6 +51,8 @@ class Witness:
         #: By remote, number of the list and field: every edit, and when it was made.
         self.edits: dict[tuple[str, str, Field | str], list[tuple[float, Value]]] = {}
         self.counts: Counter[str] = Counter()
+        #: Members whose addresses nobody has told yet: to be one person on one side and another on the next.
+        self.strangers: list[str] = []
         self._paused_s = paused_s
         self._when: dict[tuple[str, str, Field | str], float] = {}
 
@@ -69,6 +73,8 @@ class Witness:
         if isinstance(what, Field) and self._went_apart(remote, number, what):
             self.excused.add((number, what))
         if value is None and self._unheard(remote, number):
+            self.excused.add((number, what))
+        if not isinstance(what, Field) and self._is_told_by_nobody(remote, number, what, value):
             self.excused.add((number, what))
         if self._taken_for_ours(remote, number, what, value):
             self.excused.add((number, what))
@@ -127,7 +133,7 @@ class Witness:
         return (
             whole is not None
             and all(
-                one.standing is Standing.IN_SYNC
+                one.standing in (Standing.IN_SYNC, Standing.EXCLUDED)
                 and not (one.look or one.intent or self.unsettled(whole, one) or one.absent)
                 for one in whole.copies.values()
             )
@@ -175,10 +181,25 @@ class Witness:
                     taken = (number, field) in self.excused and alike(wanted.value, there)
                     if there != habits.shows(field, wanted.value) and not taken:
                         found.append(f"{name} shows {field} {there!r}, wanted is {wanted.value!r}")
-                members = frozenset(one for one, member in whole.members.items() if member.wanted)
-                if habits.versioned and rules.direction(Field.MEMBERS).writes and shown.members != members:
+                members = frozenset(one for one in wanted_of(whole) if not self.cannot_be_told(name, one))
+                if habits.has_members and self._are_told(name, whole) and shown.members != members:
                     found.append(f"{name} has members {sorted(shown.members or ())}, wanted are {sorted(members)}")
         return found
+
+    def _are_told(self, remote: str, whole: LeadList) -> bool:
+        """Members are written there. Where edits do not count, nobody else may have said yet who is wanted."""
+        direction = self._rules.remotes[remote].direction(Field.MEMBERS)
+        said = any(Field.MEMBERS in copy.seen for name, copy in whole.copies.items() if name != remote)
+        return direction.writes and (direction.takes or said)
+
+    def cannot_be_told(self, remote: str, member: str) -> bool:
+        """No id of theirs is known there, or they are not taken."""
+        there = self._remotes[remote]
+        if not isinstance(there, RemoteWithLeads):
+            return not is_named(member)
+        # One without an address is only ever where it was made.
+        stranger = not is_named(member) and (member in there.lost or not member.startswith(unnamed(remote, "")))
+        return stranger or not there.takes(member)
 
     def _went_apart(self, remote: str, number: str, field: Field) -> bool:
         """What cannot be written there stays as it is when others move on: an edit there is then a conflict. The same
@@ -188,7 +209,7 @@ class Witness:
         if whole is None or field not in whole.wanted:
             return False
         copy, there = whole.copies.get(remote), self._remotes[remote]
-        written = self._rules.remotes[remote].direction(field).writes
+        written = self._rules.remotes[remote].direction(field).writes and number not in there.habits.refuses
         if written and not (copy is not None and copy.standing is Standing.PARKED and not copy.absent):
             return False
         if copy is None or field not in copy.seen or copy.seen[field].value != whole.wanted[field].value:
@@ -202,6 +223,16 @@ class Witness:
         if any(not alike(one.fields[Field.NAME], name) for one in self._unheard(remote, number)):
             self.mistaken.add(number)
             self.counts["new list changed unheard"] += 1
+
+    def _is_told_by_nobody(self, remote: str, number: str, member: str, there: Value) -> bool:
+        """Only looks tell of members that are apart: what is changed and changed back between two of them never was.
+        The same goes for what is done before the first look; and while nobody has told an address, who is taken off
+        on one side is somebody else on the next.
+        """
+        whole = self.lead_list(number)
+        known = whole.members.get(member, NOBODY) if whole else NOBODY
+        unseen = self._remotes[remote].habits.apart and known.shown_by(remote) is there
+        return unseen or (member in self.strangers and not there)
 
     def _unheard(self, remote: str, number: str) -> list[Shown]:
         """Lists that a create of ours made there, and nobody has found that out yet."""
@@ -231,6 +262,11 @@ class Witness:
             (field is what and _looks_like(one.value, value)) or what in (one.add if value else one.remove)
             for field, one in writes
         )
+
+
+def wanted_of(whole: LeadList) -> list[str]:
+    """Keys of the members that are wanted."""
+    return [one for one, member in whole.members.items() if member.wanted]
 
 
 def _looks_like(written: Value, shown: Value) -> bool:

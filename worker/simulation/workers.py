@@ -5,20 +5,23 @@ looks after all that waits for one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from models.lead_list import Copy, Standing
+from models.lead_list import Copy, Field, Standing
+from models.person import Person
 from models.scan import Scan, ScanState, Trigger
 from worker.errors import LeadsyncError, NotPossible
-from worker.ports import RemoteState
+from worker.ports import RemoteKey, RemoteState
 from worker.remotes.line import Tickets
 from worker.simulation.clock import VirtualLoop
 from worker.simulation.faults import Fault
+from worker.simulation.leads import address_of
 from worker.simulation.life import Fate, Killed, Life, LivingStore, LivingStream, LivingTickets, LivingWire
 from worker.simulation.post import Post
 from worker.simulation.remote import SimulatedRemote
+from worker.simulation.setting import has_apart
 from worker.simulation.wire import LyingWire
 from worker.simulation.witness import Witness
 from worker.store.memory import MemoryStore, MemoryTx
@@ -29,6 +32,7 @@ from worker.sync.push import Door, push
 from worker.sync.resolve import WANTED, resolve
 from worker.sync.scan import scan
 from worker.sync.schedule import begin, decide, due
+from worker.sync.teach import Told, teach
 
 T = TypeVar("T")
 
@@ -62,6 +66,8 @@ class Workers:
         #: Scans that a person let go on.
         self.released: set[int] = set()
         self.counts: Counter[str] = Counter()
+        #: Members whose addresses a person will tell later.
+        self.strangers: list[str] = []
 
     # -- bad times
 
@@ -213,6 +219,17 @@ class Workers:
                 self.resume(remote)
             if self._chance.random() < 0.5:
                 await self.resolve()
+            if self.strangers and self._chance.random() < 0.5:
+                await self.introduce([self.strangers.pop()])
+
+    async def introduce(self, names: Sequence[str]) -> None:
+        """Tell whose addresses these are; where members have none, nobody asks."""
+        if has_apart(self._rules):
+            self._tell("person", f"tells the addresses of {', '.join(names)}")
+            rows = [Told(line, Person(id=name, email=address_of(name))) for line, name in enumerate(names)]
+            taught = await teach(self._store, self._rules, rows)
+            self.counts["addresses told"] += 1
+            self.counts["member introduced late"] += bool(taught.lists)
 
     def decide_held(self, *, refuse: bool) -> None:
         """Release or refuse the scans that are held."""
@@ -236,21 +253,21 @@ class Workers:
 
     async def resolve(self) -> None:
         """Decide what is held for a person: for one of the sides, or for what was agreed."""
-        held = [
-            ((copy.remote, copy.remote_id), field)
-            for one in self._store.tables.lists.values()
-            for copy in one.copies.values()
-            for field in copy.held
-        ]
-        if held:
+        if held := self._held():
             use = self._chance.choice([WANTED, *self._remotes])
             self._tell("person", f"decides {len(held)} held fields: {use}")
             self.counts["conflict decided by a person"] += 1
             await resolve(self._store, self._rules, held, use=use)
+            if left := self._held():  # lists that are not on that side
+                await resolve(self._store, self._rules, left, use=WANTED)
             for (remote, remote_id), field in held:
                 whole = self._store.tables.lists[self._store.tables.links[remote, remote_id]]
                 if field in whole.wanted and (number := self._remotes[remote].born.get(remote_id)):
                     self._witness.decided(number, field, whole.wanted[field].value)
+
+    def _held(self) -> list[tuple[RemoteKey, Field]]:
+        copies = [copy for one in self._store.tables.lists.values() for copy in one.copies.values()]
+        return [((copy.remote, copy.remote_id), field) for copy in copies for field in copy.held]
 
     async def retry(self) -> None:
         """Try again what was parked for answers that nobody could read, or for a list that was not found."""

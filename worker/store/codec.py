@@ -16,8 +16,10 @@ from models.lead_list import (
     Absence,
     Copy,
     Field,
+    Hold,
     Intent,
     Kind,
+    LeadList,
     Member,
     Parked,
     Presence,
@@ -59,6 +61,18 @@ def _text(time: datetime) -> str:
 def _digits(stamp: Stamp) -> str | None:
     """As text: a sequence may have more digits than numbers in JSON can carry."""
     return None if stamp.sequence is None else str(stamp.sequence)
+
+
+def list_row(lead_list: LeadList) -> Document:
+    """All columns of one list's own row that change, under the names of the statement that changes them."""
+    holds = {remote: [hold.who, hold.since.isoformat()] for remote, hold in lead_list.holds.items()}
+    kind, apart = lead_list.kind and lead_list.kind.value, sorted(lead_list.apart)
+    return {"list_id": lead_list.id, "to_kind": kind, "to_apart": apart or None, "to_holds": holds or None}
+
+
+def read_holds(document: Document | None) -> dict[str, Hold]:
+    """The way back; nothing for SQL NULL."""
+    return {remote: Hold(who, _moment(since)) for remote, (who, since) in document.items()} if document else {}
 
 
 def wanted_document(wanted: Mapping[Field, Wanted]) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,22 @@ from worker.errors import NotReady, Transient, UsageError
 #: How long a writer waits for another one, in seconds. Batches commit in milliseconds; a minute means trouble.
 BUSY_S = 10
 
+#: A host that is lost says nothing. Its transaction ends after so many seconds, or its locks would stay for hours.
+_SILENT_S = 30
+#: And whoever waits for a PostgreSQL that is lost gives up as early; libpq's words, milliseconds in the last.
+_POSTGRES = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": _SILENT_S * 1000,
+}
+
+#: With less on the disk of a SQLite file, its next transactions may not fit: the write-ahead log alone takes that much.
+_LEAST_ROOM = 4 * 1024 * 1024
+#: More rows than so little memory holds are put on disk for a moment: PostgreSQL has no other way to ask for room.
+_TAKE_ROOM = ("SET LOCAL work_mem = '64kB'", "SELECT count(*) FROM generate_series(1, 10000)")
+
 
 def open_database(url: str) -> Engine:
     """An engine for `url`. Nothing is connected yet. Raises `UsageError` when the address makes no sense."""
@@ -34,7 +51,7 @@ def open_database(url: str) -> Engine:
     if address.get_backend_name() == "sqlite":
         options["connect_args"] = {"timeout": BUSY_S, "check_same_thread": False}
     else:
-        options |= {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
+        options |= {"pool_pre_ping": True, "connect_args": _POSTGRES}
     try:
         engine = create_engine(address, **options)
     except NoSuchModuleError:
@@ -44,19 +61,27 @@ def open_database(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _sqlite_connect)
         event.listen(engine, "begin", _sqlite_begin)
+    else:
+        event.listen(engine, "connect", _postgres_connect)
     return engine
 
 
 def answer_alone(engine: Engine) -> None:
     """Each question that PostgreSQL is asked through this engine has one process: more of them would be started for
-    each page, and take the processors from pushing.
+    each page, and take the processors from pushing. It locks nothing, and who reads the answer may take his time.
     """
     if engine.dialect.name == "postgresql":
-        event.listen(engine, "connect", _without_helpers)
+        event.listen(engine, "connect", _postgres_connect_reader)
 
 
-def _without_helpers(connection: Any, _record: Any) -> None:
+def _postgres_connect(connection: Any, _record: Any) -> None:
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{_SILENT_S}s'")
+    connection.commit()
+
+
+def _postgres_connect_reader(connection: Any, _record: Any) -> None:
     connection.execute("SET max_parallel_workers_per_gather = 0")
+    connection.execute("SET idle_in_transaction_session_timeout = 0")
     connection.commit()
 
 
@@ -71,21 +96,46 @@ def upgrade(engine: Engine) -> None:
             command.upgrade(_config(connection), "head")
     except DBAPIError as error:
         raise explain(error, engine) from None
-    except CommandError:
-        current = _revision(engine)
-        unknown = f"the database schema is {current}, which this leadsync does not know"
-        raise UsageError(f"{unknown}; install a newer leadsync") from None
+    except CommandError:  # a schema that a newer leadsync made
+        check_schema(engine)
 
 
 def check_schema(engine: Engine) -> None:
-    """Raises `UsageError` unless the schema is current."""
-    newest = ScriptDirectory.from_config(_config(None)).get_current_head()
-    current = _revision(engine)
-    if current == newest:
-        return
+    """Raises `UsageError` unless this leadsync can work on the schema, which is current or has only grown since.
+
+    What takes something away from older programs begins a new thousand: 0004 works on all from 0004 to 0999.
+    """
+    scripts = ScriptDirectory.from_config(_config(None))
+    newest, current = str(scripts.get_current_head()), _revision(engine)
     if current is None:
         raise UsageError("the database has no tables yet; run: leadsync db upgrade")
-    raise UsageError(f"the database schema is {current}, this leadsync needs {newest}; run: leadsync db upgrade")
+    if current == newest:
+        return
+    if any(current == known.revision for known in scripts.walk_revisions()):
+        raise UsageError(f"the database schema is {current}, this leadsync needs {newest}; run: leadsync db upgrade")
+    if current < newest or current[:1] != newest[:1]:
+        unknown = f"the database schema is {current}, and this leadsync knows none after {newest}"
+        raise UsageError(f"{unknown}; install a newer leadsync")
+
+
+def check_room(engine: Engine) -> None:
+    """Raises `Transient` when the disk of the database is full. Nothing is written to any table."""
+    if engine.dialect.name == "sqlite":
+        file = Path(engine.url.database or ".").resolve()
+        if shutil.disk_usage(file.parent).free < _LEAST_ROOM:
+            raise _no_room(engine)
+        return
+    try:
+        with engine.begin() as connection:
+            for statement in _TAKE_ROOM:
+                connection.exec_driver_sql(statement)
+    except DBAPIError as error:
+        raise explain(error, engine) from None
+
+
+def _no_room(engine: Engine) -> Transient:
+    where = engine.url.render_as_string(hide_password=True)
+    return Transient(f"{where} has no room left on its disk; make room there, and leadsync goes on by itself")
 
 
 def _revision(engine: Engine) -> str | None:
@@ -109,6 +159,8 @@ def explain(error: DBAPIError, engine: Engine) -> Transient | UsageError:
         return NotReady(f"{where} is not a SQLite database; name another file in database.url")
     if "no such table" in lowered or "undefinedtable" in type(error.orig).__name__.lower():
         return NotReady("the database has no tables yet; run: leadsync db upgrade")
+    if "disk is full" in lowered or "no space left" in lowered:
+        return _no_room(engine)
     if "locked" in lowered:
         return Transient(f"{where} is locked by another program for more than {BUSY_S} s; it is tried again")
     if isinstance(error, OperationalError):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, false, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from models.lead_list import Standing
-from worker.store.database import check_schema, explain, open_database
+from worker.store.database import check_room, check_schema, explain, open_database
 from worker.store.tables import COPIES, REMOTES
 
 T = TypeVar("T")
@@ -39,6 +39,10 @@ class Health:
     def check_writable(self) -> None:
         """Rows can be written. No row is touched, but a read-only file or server refuses the statement all the same."""
         self._ask(lambda connection: connection.execute(update(REMOTES).where(false()).values(paused=False)))
+
+    def check_room(self) -> None:
+        """Its disk is not full."""
+        check_room(self._engine)
 
     def journal_mode(self) -> str:
         """How SQLite keeps its journal."""

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Select, exists, func, literal, select, tuple_, union_all
+from sqlalchemy import Connection, Select, exists, func, literal, select, text, tuple_, union_all
 
 from models.lead_list import Standing
 from models.values import replace
@@ -42,6 +42,8 @@ class ListFilter:
     remote: str | None = None
     #: Part of the name that one of its copies shows, whatever case and spacing.
     name: str | None = None
+    #: Those of which people hold all, or one copy.
+    on_hold: bool = False
     #: These only, when it is known by now which show that name.
     lists: frozenset[int] | None = None
 
@@ -202,14 +204,27 @@ def meant(column: Any, which: ListFilter, standings: Collection[Standing]) -> li
         if which.remote is not None:
             chosen = chosen.where(some.c.remote == which.remote)
         conditions.append(column.in_(chosen))
+    if which.on_hold:
+        # A hold may be left of a list that has no copy any more.
+        conditions += [_held(column), *_with_copy(column, some)]
     if which.lists is not None:
         conditions.append(column.in_(which.lists))
     elif which.name is not None:
         named = COPIES.alias("named")
         conditions.append(column.in_(select(named.c.list_id).where(_shows(named, which.name))))
-    if conditions or column.table is COPIES:
-        return conditions
-    return [exists().where(some.c.list_id == column)]
+    return conditions or _with_copy(column, some)
+
+
+def _held(column: Any) -> Any:
+    """Spelled as in the partial index, which then tells all of them."""
+    if column.table is LISTS:
+        return text("lead_lists.holds IS NOT NULL")
+    held = LISTS.alias("held")
+    return column.in_(select(held.c.id).where(text("held.holds IS NOT NULL")))
+
+
+def _with_copy(column: Any, some: Any) -> list[Any]:
+    return [] if column.table is COPIES else [exists().where(some.c.list_id == column)]
 
 
 def _shows(copies: Any, name: str) -> Any:

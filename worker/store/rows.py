@@ -32,9 +32,8 @@ class Written:
     def add(self, before: LeadList, after: LeadList, now: datetime) -> None:
         """What of one list must be written."""
         number = after.id
-        if (after.kind, after.apart) != (before.kind, before.apart):
-            apart = sorted(after.apart) or None
-            self.lists.append({"list_id": number, "to_kind": after.kind and after.kind.value, "to_apart": apart})
+        if (after.kind, after.apart, after.holds) != (before.kind, before.apart, before.holds):
+            self.lists.append(codec.list_row(after))
         if after.wanted != before.wanted:
             self.wanted.append(codec.wanted_row(number, after.wanted))
         self._add_copies(before, after, now)

@@ -64,7 +64,7 @@ _REPEATABLE = frozenset({"40001", "40P01", "23505"})
 
 # Built once: to build a statement costs more than to run it.
 _LINKED = select(LINKS.c.remote_id, LINKS.c.list_id).where(LINKS.c.remote == bindparam("remote"))
-_LOCKED = select(LISTS.c.id, LISTS.c.kind, LISTS.c.apart).order_by(LISTS.c.id).with_for_update()
+_LOCKED = select(LISTS.c.id, LISTS.c.kind, LISTS.c.apart, LISTS.c.holds).order_by(LISTS.c.id).with_for_update()
 _WANTED = select(WANTED)
 _COPIES = select(COPIES, LINKS.c.remote_id).join(
     LINKS, (LINKS.c.list_id == COPIES.c.list_id) & (LINKS.c.remote == COPIES.c.remote)
@@ -72,7 +72,11 @@ _COPIES = select(COPIES, LINKS.c.remote_id).join(
 _UPDATE_LISTS = (
     update(LISTS)
     .where(LISTS.c.id == bindparam("list_id"))
-    .values(kind=bindparam("to_kind"), apart=bindparam("to_apart", type_=LISTS.c.apart.type))
+    .values(
+        kind=bindparam("to_kind"),
+        apart=bindparam("to_apart", type_=LISTS.c.apart.type),
+        holds=bindparam("to_holds", type_=LISTS.c.holds.type),
+    )
 )
 _MEMBERS = select(MEMBERS)
 # Spelled as in the partial index: `differs = 1`, as SQLAlchemy says it to SQLite, would read the whole list.
@@ -181,6 +185,7 @@ class SqlTx:
                 id=number,
                 kind=Kind(row.kind) if row.kind else None,
                 apart=frozenset(row.apart or ()),
+                holds=codec.read_holds(row.holds),
                 wanted=wanted.get(number, {}),
                 copies=copies.get(number, {}),
                 members=known.get(number, {}),

@@ -6,7 +6,7 @@ Each question is answered from one snapshot, takes no locks and writes nothing. 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine, Select, Table, and_, case, func, or_, select, text
 from sqlalchemy.exc import DBAPIError
 
-from models.lead_list import Field, Kind, Standing, Waiting
+from models.lead_list import Field, Hold, Kind, Standing, Waiting
 from worker.ports import RemoteKey, RemoteState
 from worker.store.alerts import AlertView
 from worker.store.among import among
 from worker.store.audit import AuditView
-from worker.store.database import answer_alone, explain
+from worker.store.codec import read_holds
+from worker.store.database import answer_alone, check_room, explain
 from worker.store.held_views import HeldView
 from worker.store.ledger_views import LedgerView
 from worker.store.list_views import ANY_LIST, START, ListFilter, ListView, Place, Sort
@@ -80,6 +81,8 @@ class Listed:
     kind: Kind | None
     #: In the order that was asked for.
     place: Place
+    #: What people hold of it.
+    holds: Mapping[str, Hold] = field(default_factory=dict)
     copies: list[ListedCopy] = field(default_factory=list)
 
 
@@ -148,6 +151,10 @@ class Views:
         except DBAPIError as error:
             raise explain(error, self._engine) from None
 
+    def check_room(self) -> None:
+        """Raises `Transient` when the disk of the database is full."""
+        check_room(self._engine)
+
     def close(self) -> None:
         """Hang up."""
         self._engine.dispose()
@@ -197,7 +204,7 @@ class View:
             Group(
                 remote=row.remote,
                 standing=Standing(row.standing),
-                waiting=_waiting(row.waiting),
+                waiting=_WAITING[row.waiting],
                 copies=row.copies,
                 in_flight=row.in_flight,
                 since=row.since,
@@ -230,7 +237,13 @@ class View:
         if not places:
             return []
         found = {
-            row.id: Listed(id=row.id, name=row.name, kind=Kind(row.kind) if row.kind else None, place=places[row.id])
+            row.id: Listed(
+                id=row.id,
+                name=row.name,
+                kind=_KIND[row.kind],
+                place=places[row.id],
+                holds=read_holds(row.holds),
+            )
             for row in self._of_lists(_LISTED, (LISTS.c.id,), places)
         }
         for number, copy in self._copies(found):
@@ -268,6 +281,16 @@ class View:
         rows = self._connection.execute(query.order_by(COPIES.c.list_id, COPIES.c.remote))
         return [(row.remote, row.remote_id) for row in rows]
 
+    def held_keys(self) -> list[RemoteKey]:
+        """One copy of each list of which people hold something."""
+        query = (
+            select(LINKS.c.list_id, LINKS.c.remote, LINKS.c.remote_id)
+            .join(LISTS, LISTS.c.id == LINKS.c.list_id)
+            .where(text("lead_lists.holds IS NOT NULL"))
+            .order_by(LINKS.c.list_id, LINKS.c.remote.desc())
+        )
+        return list({row.list_id: (row.remote, row.remote_id) for row in self._connection.execute(query)}.values())
+
     def rejects(self, limit: int, after: int = 0) -> list[RejectedEntry]:
         """Entries that could not be taken in, oldest first."""
         query = select(REJECTS).where(REJECTS.c.id > after).order_by(REJECTS.c.id).limit(limit + 1)
@@ -295,16 +318,18 @@ class View:
     def _copies(self, ids: Iterable[int]) -> Iterable[tuple[int, ListedCopy]]:
         now = self._now()
         # Of both tables, or PostgreSQL would read all links rather than look up a thousand lists.
-        for row in self._of_lists(_LISTED_COPIES, (COPIES.c.list_id, LINKS.c.list_id), ids):
+        # A page may have thousands: taken apart at once, and words looked up, which calling an enum does slowly.
+        rows = self._of_lists(_LISTED_COPIES, (COPIES.c.list_id, LINKS.c.list_id), ids)
+        for number, remote, standing, waiting, since, lease_until, remote_id in rows:
             yield (
-                row.list_id,
+                number,
                 ListedCopy(
-                    remote=row.remote,
-                    remote_id=row.remote_id,
-                    standing=Standing(row.standing),
-                    waiting=_waiting(row.waiting),
-                    in_flight=row.lease_until is not None and row.lease_until > now,
-                    since=row.since,
+                    remote=remote,
+                    remote_id=remote_id,
+                    standing=_STANDING[standing],
+                    waiting=_WAITING[waiting],
+                    in_flight=lease_until is not None and lease_until > now,
+                    since=since,
                 ),
             )
 
@@ -329,7 +354,10 @@ def _name() -> Any:
     return WANTED.c.fields[(Field.NAME.value, 0)].as_string().label("name")
 
 
-_LISTED = select(LISTS.c.id, LISTS.c.kind, _name()).outerjoin(WANTED, WANTED.c.list_id == LISTS.c.id)
+_STANDING = {standing.value: standing for standing in Standing}
+_WAITING: dict[str | None, Waiting | None] = {waiting.value: waiting for waiting in Waiting} | {None: None}
+_KIND: dict[str | None, Kind | None] = {kind.value: kind for kind in Kind} | {None: None}
+_LISTED = select(LISTS.c.id, LISTS.c.kind, LISTS.c.holds, _name()).outerjoin(WANTED, WANTED.c.list_id == LISTS.c.id)
 #: Only what is shown: all that a copy showed would be read and decoded for nothing.
 _LISTED_COPIES = (
     select(
@@ -352,7 +380,3 @@ def _parked(which: ParkedFilter) -> list[Any]:
 
 def _count_where(condition: Any) -> Any:
     return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
-
-
-def _waiting(word: str | None) -> Waiting | None:
-    return Waiting(word) if word else None

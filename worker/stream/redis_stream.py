@@ -14,6 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 from worker.errors import RedisAway
 from worker.partitions import MOST, partition_key
 from worker.ports import Entry, EntryId
+from worker.redis_access import refusal, why
 
 T = TypeVar("T")
 
@@ -156,7 +157,7 @@ class RedisStream:
             return await command
         except ResponseError as error:
             if "NOGROUP" not in str(error) and "no such key" not in str(error):
-                raise RedisAway(f"Redis refused: {str(error).split(' ', 1)[0]}") from None
+                raise _refused(error) from None
             await self._make_group()
             return []
         except RedisError as error:
@@ -168,7 +169,11 @@ class RedisStream:
             await self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
-                raise RedisAway(f"Redis refused: {str(error).split(' ', 1)[0]}") from None
+                raise _refused(error) from None
+
+
+def _refused(error: ResponseError) -> RedisAway:
+    return RedisAway(why(error) if refusal(error) else f"Redis refused: {str(error).split(' ', 1)[0]}")
 
 
 def _batches(answer: Any) -> Iterable[Any]:

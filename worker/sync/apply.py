@@ -39,6 +39,7 @@ class Fate(enum.StrEnum):
     SENT = "sent"  #: nothing of it is left to send
     MOVED = "moved"  #: the patch, or what it is written over, is another now: not sent
     PARKED = "parked"  #: the copy can only be moved on by a person
+    HELD = "held"  #: a person holds the list, or this copy of it: not sent before it is released
     PAUSED = "paused"  #: let through, but nothing is sent to this remote until a person resumes it
 
 
@@ -175,7 +176,7 @@ def _offers(tx: Tx, rules: Rules, remote: str | None, after: int, limit: int) ->
 
 def _offer(tx: Tx, lead_list: LeadList, copy: Copy, rules: Rules) -> Offer | None:
     remote_rules = rules.remotes.get(copy.remote)
-    if remote_rules is None or copy.standing is not Standing.DUE:
+    if remote_rules is None or copy.standing is not Standing.DUE or lead_list.hold_on(copy.remote) is not None:
         return None
     patch = offered(lead_list, copy, remote_rules, tx.now)
     if not patch:
@@ -250,6 +251,8 @@ def _fate(tx: Tx, lead_list: LeadList | None, item: PlanItem, rules: Rules) -> F
     if not patch:
         held = copy.standing is Standing.CONFLICT or copy.waiting is Waiting.BRAKE
         return Fate.MOVED if held else Fate.SENT
+    if lead_list.hold_on(copy.remote) is not None:
+        return Fate.HELD
     if signature(copy, patch) != item.signature:
         return Fate.MOVED
     return Fate.SENDING if copy.approved == item.signature else Fate.READY

@@ -10,7 +10,7 @@ from datetime import datetime
 from models.lead_list import GONE, Absence, Copy, LeadList, Parked, Stamp, with_copy
 from models.ledger import Change, ChangeKind
 from models.values import replace
-from worker.engine.missing import is_only_meant, nameable, pending_copy, without
+from worker.engine.missing import is_only_meant, let_go, nameable, pending_copy, without
 from worker.engine.rules import OnGone, Rules
 
 
@@ -32,8 +32,7 @@ def not_found(lead_list: LeadList, copy: Copy, rules: Rules, now: datetime) -> t
         return without(lead_list, remote), (told,), "gone"  # nobody else has it: there is nothing to decide
     match rules.remotes[remote].on_gone:
         case OnGone.UNLINK:
-            left = without(lead_list, remote)
-            return replace(left, apart=left.apart | {remote}), (told,), "gone"
+            return let_go(lead_list, remote), (told,), "gone"
         case OnGone.RECREATE if nameable(lead_list, rules, remote):
             return with_copy(without(lead_list, remote), pending_copy(lead_list, remote)), (told,), "gone"
         case _:

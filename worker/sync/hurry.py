@@ -7,23 +7,28 @@ person has to decide stays undecided.
 from __future__ import annotations
 
 from models.audit import Action
-from models.lead_list import Copy, Standing, Waiting
+from models.lead_list import WHOLE, Copy, Standing, Waiting
 from models.values import replace
 from worker.engine.plan import restand
 from worker.engine.rules import Rules
+from worker.errors import NotPossible
 from worker.ports import RemoteKey, Store, Tx
 from worker.sync.operate import Moved, not_known
 from worker.sync.stand import due_now
 
 
 async def push_now(store: Store, rules: Rules, key: RemoteKey) -> Moved:
-    """All copies of the list that has this one: parked ones are due again, and backoffs end. Raises `NotKnown`."""
+    """All copies of the list that has this one: parked ones are due again, and backoffs end. Raises `NotKnown`; and
+    `NotPossible` for a list that somebody holds.
+    """
 
     def work(tx: Tx) -> Moved:
         lists = tx.load(tx.find([key]).values())
         if not lists:
             raise not_known(key)
         [before] = lists.values()
+        if WHOLE in before.holds:
+            raise NotPossible(f"this list is held by {before.holds[WHOLE].who}: release it first")
         hurried = {name: _hurried(copy, tx) for name, copy in before.copies.items() if name in rules.remotes}
         moved = {name: copy for name, copy in hurried.items() if copy is not before.copies[name]}
         after = restand(replace(before, copies={**before.copies, **moved}), rules, tx.now)

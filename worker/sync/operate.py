@@ -16,7 +16,7 @@ from models.lead_list import PENDING, Copy, LeadList, Stamp, Standing, with_copy
 from models.ledger import Change, ChangeKind
 from models.values import replace
 from worker.engine.join import CannotJoin, join
-from worker.engine.missing import without, without_pending
+from worker.engine.missing import let_go, without_pending
 from worker.engine.rules import Rules
 from worker.errors import NotKnown, NotPossible, Transient, UsageError
 from worker.ports import Every, RemoteKey, RemoteState, Store, Tx
@@ -222,8 +222,7 @@ def _name(copy: Copy) -> str:
 def _let_go(tx: Tx, lead_list: LeadList, copy: Copy) -> Changed:
     if copy.pending and copy.intent is not None:
         raise being_created(copy)
-    left = without(lead_list, copy.remote)
-    return replace(left, apart=left.apart | {copy.remote}), (_told(ChangeKind.UNLINKED, copy, tx),)
+    return let_go(lead_list, copy.remote), (_told(ChangeKind.UNLINKED, copy, tx),)
 
 
 def _on_its_own(tx: Tx, lead_list: LeadList, copy: Copy, rules: Rules) -> LeadList:

@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import structlog
@@ -44,6 +44,8 @@ class Claim:
     fence: int
     #: What to send; None to read.
     patch: Patch | None
+    #: All that differs, of which `patch` may be as much as one call takes.
+    part_of: Patch = field(default_factory=Patch)
     #: The same as the remote is told, with its own ids of members.
     told: Patch | None = None
     #: The database's clock when it was claimed.

@@ -311,7 +311,8 @@ def _claim(tx: Tx, prepared: Prepared, before: LeadList, door: Door, rules: Rule
     planned = plan(lead_list, copy, remote_rules, now)
     patch = None if copy.look else planned.patch
     failed = patch is not None and is_parked(lead_list, copy, patch)
-    if patch is not None and (failed or not (patch and let_through(copy, patch, remote_rules))):
+    held = lead_list.hold_on(copy.remote) is not None
+    if patch is not None and (failed or held or not (patch and let_through(copy, patch, remote_rules))):
         # Nothing to say after all, or not yet: its standing is computed afresh.
         return restand(lead_list, rules, now), None
     patch = patch and _part(patch, None if copy.approved else remote_rules.members_at_once)
@@ -325,6 +326,7 @@ def _claim(tx: Tx, prepared: Prepared, before: LeadList, door: Door, rules: Rule
         copy=copy,
         fence=leased.fence,
         patch=patch,
+        part_of=planned.patch,
         told=patch and replace(in_ids(tx, copy.remote, patch, rules), base=_base(copy, remote_rules)),
         at=now,
         members=reads_members,

@@ -165,7 +165,8 @@ def _apply(
             waiting = _later(ended, later, now)
             return with_copy(lead_list, waiting), (), "unclear" if later.unclear else "later"
         case Park(cause=cause, next_step=next_step):
-            digest = tried(one.claim.kind, free, one.claim.patch) if one.claim.patch else ""
+            # Of all of it: refused in part, the whole would count as another chance, again and again.
+            digest = tried(one.claim.kind, free, one.claim.part_of or one.claim.patch) if one.claim.patch else ""
             parked = replace(_unsent(free, one.claim), parked=Parked(cause, next_step, digest))
             if one.claim.patch is None:
                 parked = replace(parked, absent=frozenset())  # whatever the answer was, it was no 404

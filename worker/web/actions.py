@@ -20,7 +20,7 @@ from worker.store.held_views import HeldFilter
 from worker.store.rejects import SqlRejects
 from worker.store.views import ParkedFilter, Views
 from worker.sync import apply as applying
-from worker.sync import hurry, operate, resolve, schedule
+from worker.sync import holding, hurry, operate, resolve, schedule
 from worker.sync.resolve import HeldField
 from worker.web.access import Person
 from worker.wiring import Runtime
@@ -57,6 +57,18 @@ class Actions:
         """Push one list without waiting for the end of a backoff."""
         moved = await hurry.push_now(self._desk(by).store, self._rules, key)
         await self._push(moved.due)
+
+    async def hold(self, by: Person, keys: Sequence[RemoteKey], *, alone: bool = False) -> Done:
+        """Let nothing be written to these lists; `alone`, to these copies only."""
+        moved = await holding.hold(self._desk(by).store, self._rules, keys, alone=alone)
+        return Done(len(keys), moved.copies)
+
+    async def release(self, by: Person, which: Sequence[RemoteKey] | None, *, alone: bool = False) -> Done:
+        """Let them be written again; without names, all that are held."""
+        keys = await asyncio.to_thread(self._views.look, lambda view: view.held_keys()) if which is None else which
+        moved = await holding.release(self._desk(by).store, self._rules, keys, alone=alone)
+        await self._push(moved.due)
+        return Done(len(keys), moved.copies)
 
     async def pause(self, by: Person, remote: str) -> RemoteState:
         """Send nothing there. Answers with the state before."""

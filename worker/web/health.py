@@ -6,10 +6,10 @@ import asyncio
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
-from redis.exceptions import RedisError
 
+from worker.documents.trouble import redis_trouble
 from worker.errors import LeadsyncError
-from worker.store.database import check_schema, open_database
+from worker.store.database import check_room, check_schema, open_database
 from worker.wiring import Runtime
 
 #: A check that takes longer than this has failed.
@@ -21,9 +21,13 @@ def router(runtime: Runtime) -> APIRouter:
     routes = APIRouter()
     engine = open_database(runtime.settings.database_url)
 
+    def check() -> None:
+        check_schema(engine)
+        check_room(engine)
+
     async def database() -> str:
         try:
-            await asyncio.wait_for(asyncio.to_thread(check_schema, engine), _PATIENCE_S)
+            await asyncio.wait_for(asyncio.to_thread(check), _PATIENCE_S)
         except LeadsyncError as error:
             return str(error)
         except TimeoutError:
@@ -32,10 +36,10 @@ def router(runtime: Runtime) -> APIRouter:
 
     async def redis() -> str:
         try:
-            await asyncio.wait_for(runtime.redis.ping(), _PATIENCE_S)
-        except (RedisError, OSError, TimeoutError) as error:
-            return f"Redis cannot be reached ({type(error).__name__})"
-        return "ok"
+            trouble = await asyncio.wait_for(redis_trouble(runtime.redis), _PATIENCE_S)
+        except TimeoutError:
+            return "Redis does not answer"
+        return "ok" if trouble is None else f"{trouble.says}; {trouble.next_step}"
 
     @routes.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -44,7 +48,7 @@ def router(runtime: Runtime) -> APIRouter:
 
     @routes.get("/readyz")
     async def readyz() -> JSONResponse:
-        """Database and Redis are reachable and the schema is current; 503 with the reason otherwise."""
+        """Database and Redis can be reached and written, and the schema fits; 503 with the reason otherwise."""
         checks = dict(zip(("database", "redis"), await asyncio.gather(database(), redis()), strict=True))
         ready = all(word == "ok" for word in checks.values())
         return JSONResponse({"ready": ready, **checks}, status_code=200 if ready else 503)

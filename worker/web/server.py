@@ -31,7 +31,7 @@ from worker.web.arrival import Arrival
 from worker.web.gate import API, Gate, refused
 from worker.web.pages import mount as pages
 from worker.web.waker import Waker
-from worker.wiring import Runtime
+from worker.wiring import Runtime, collect_seldom
 
 
 def make_app(runtime: Runtime, look: Callable[[str], None]) -> FastAPI:
@@ -77,6 +77,7 @@ def serve(settings: Settings, redis_url: str) -> None:
         if web.password is None and not is_loopback(host):
             sys.stderr.write("leadsync: pages and API answer on this machine only, until web.password is set\n")
         tracing.begin()
+        collect_seldom()
         try:
             make_server(app).run(sockets=[listening])
         finally:

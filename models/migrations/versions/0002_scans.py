@@ -199,5 +199,4 @@ def downgrade() -> None:
             "landed_at",
         ):
             copies.drop_column(column)
-    with op.batch_alter_table("lead_lists") as lists:
-        lists.drop_column("apart")
+    op.drop_column("lead_lists", "apart")  # not as a batch: SQLite would drop the table, and all that belongs to it

@@ -1,4 +1,6 @@
-"""What the pages sort and search by: the key of the wanted name, and indexes that answer by themselves."""
+"""What the pages need: the key of the wanted name to sort and search by, indexes that answer by themselves, and what
+people hold.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision = "0004"
 down_revision = "0003"
@@ -17,6 +20,8 @@ _NOT_IN_SYNC = sa.text("since IS NOT NULL")
 _PARKED = sa.text("standing = 'parked'")
 _WANTED = sa.table("wanted", sa.column("list_id", sa.Integer), sa.column("fields"), sa.column("name_key", sa.String))
 _AT_ONCE = 1_000
+_HOLDS = sa.text("holds IS NOT NULL")
+_DOCUMENT = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
 def upgrade() -> None:
@@ -42,9 +47,15 @@ def upgrade() -> None:
         sqlite_where=_PARKED,
         postgresql_where=_PARKED,
     )
+    op.add_column("lead_lists", sa.Column("holds", _DOCUMENT, nullable=True))
+    op.create_index(
+        "ix_lead_lists_holds", "lead_lists", ["id"], unique=False, sqlite_where=_HOLDS, postgresql_where=_HOLDS
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_lead_lists_holds", "lead_lists", sqlite_where=_HOLDS, postgresql_where=_HOLDS)
+    op.drop_column("lead_lists", "holds")  # not as a batch: SQLite would drop the table, and all that belongs to it
     op.drop_index("ix_copies_parked", "copies", sqlite_where=_PARKED, postgresql_where=_PARKED)
     op.drop_index("ix_copies_since", "copies", sqlite_where=_NOT_IN_SYNC, postgresql_where=_NOT_IN_SYNC)
     for name, column in (("ix_copies_name", "name_key"), ("ix_copies_standing", "standing")):

@@ -12,7 +12,7 @@ from models.patch import Patch
 from models.person import Naming
 from models.values import replace
 from worker.engine.rules import Direction
-from worker.errors import LeadsyncError, Refused, Unclear
+from worker.errors import BadAnswer, LeadsyncError, Refused, Unclear
 from worker.remotes.base import Answer, Capabilities, Page, Request, Send, sendable
 from worker.remotes.instantly import adding, errors, jobs, mapping, members, removing
 from worker.remotes.instantly.done import Done
@@ -68,7 +68,7 @@ class InstantlyConnector:
         return await members.count(send, remote_id)
 
     async def patch(self, send: Send, remote_id: str, kind: Kind | None, patch: Patch) -> Shown | None:
-        """PATCH fields that differ, then add leads, then delete leads."""
+        """PATCH fields that differ, then add leads, then delete leads. None when it is not sure who is gone."""
         shown = await self._tell(send, remote_id, sendable(patch, self.capabilities.fields))
         if not (patch.add or patch.remove):
             return shown
@@ -76,13 +76,14 @@ class InstantlyConnector:
         try:
             await adding.add(send, remote_id, patch, done)
             await removing.remove(send, remote_id, patch.remove, done)
-        except Unclear:
-            raise
+        except (Unclear, BadAnswer):
+            raise  # nobody knows what it did: told in part, it would count as never sent
         except LeadsyncError:
             # What is left is wanted still, and will fail for itself.
             if not done:
                 raise
-        return done.shown(remote_id)
+        # The same: that somebody is gone would count as a person's edit.
+        return None if done.doubtful else done.shown(remote_id)
 
     async def create(self, send: Send, kind: Kind | None, patch: Patch, at: datetime) -> Shown:
         """POST a list. Instantly's lists hold people."""

@@ -23,9 +23,11 @@ class Done:
     #: Why members were not taken, in words that name nobody.
     refused: dict[str, str] = field(default_factory=dict)
     people: list[Person] = field(default_factory=list)
+    #: Some members may be gone, and nobody said so: what the patch came to must be read.
+    doubtful: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.told or self.added or self.removed or self.refused)
+        return bool(self.told or self.added or self.removed or self.refused or self.doubtful)
 
     def shown(self, remote_id: str) -> Shown:
         """As the answer to the patch."""

@@ -11,16 +11,16 @@ from worker.remotes.reading import Item, document
 
 
 async def read(send: Send, list_id: str) -> tuple[dict[str, Person], int]:
-    """Everybody in the list, by id, and how many rows they have. Raises `Transient` when that are fewer rows than the
-    list has.
+    """Everybody in the list, by id, and how many rows they have. Raises `Transient` when the list has another number of
+    rows: too few would take somebody out who is there, too many are of a page that was old, and may lack others.
     """
     rows: set[str] = set()
     people: dict[str, Person] = {}
     async for lead in leads.rows(send, list_id):
         rows.add(lead.id)
         people.setdefault(lead.person.id, lead.person)
-    if len(rows) < await count(send, list_id):
-        raise Transient("not read: the list's leads changed while they were read, or a page is missing")
+    if len(rows) != await count(send, list_id):
+        raise Transient("not read: the list's leads changed while they were read, or a page is missing or old")
     return people, len(rows)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from worker.errors import BadAnswer, Refused, Transient
+from worker.errors import BadAnswer, Refused
 from worker.remotes.base import Request, Send
 from worker.remotes.instantly import leads
 from worker.remotes.instantly.done import Done
@@ -13,7 +13,10 @@ from worker.remotes.reading import Item, document
 
 
 async def remove(send: Send, list_id: str, members: Collection[str], done: Done) -> None:
-    """Delete every row of them. Raises `Transient` when some are there still.
+    """Delete every row of them.
+
+    A look may leave somebody out, and a delete may delete less than it was told: whoever is not surely gone is left
+    in doubt, until all rows were read and counted.
 
     As many at a time as one call deletes: to look up all of them first could take longer than there is time, each time.
     """
@@ -26,19 +29,16 @@ async def _remove(send: Send, list_id: str, members: frozenset[str], done: Done)
     if not rows:
         # A list that is not there has no rows either, and that is not to be taken for "removed".
         await send(Request(method="GET", path=lead_list(list_id)))
-    done.removed.update(members - rows.keys())
+    done.doubtful |= rows.keys() != members
     gone: set[str] = set()
     try:
         for batch in leads.batches(sorted(set().union(*rows.values())), leads.MOST):
             if await _delete(send, list_id, batch):
                 gone.update(batch)
+            else:
+                done.doubtful = True
     finally:
         done.removed.update(member for member, ids in rows.items() if ids <= gone)
-    if doubtful := rows.keys() - done.removed:
-        left = await leads.find(send, list_id, doubtful)
-        done.removed.update(doubtful - left.keys())
-        if left:
-            raise Transient("leads that were deleted there are shown still")
 
 
 def deletion(list_id: str, ids: Collection[str]) -> Request:

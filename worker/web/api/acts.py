@@ -20,7 +20,7 @@ from worker.sync.resolve import HeldField
 from worker.web.access import Person, operator
 from worker.web.actions import Actions
 from worker.web.api.answers import Document
-from worker.web.api.shapes import Let, Number, Text, Tie, WhichHeld, WhichParked, WhichRejects
+from worker.web.api.shapes import Let, Number, Text, Tie, WhichHeld, WhichHolds, WhichLists, WhichParked, WhichRejects
 from worker.wiring import Runtime
 
 By = Annotated[Person, Depends(operator)]
@@ -83,6 +83,8 @@ class Acts:
             ("/scans/{id}/release", self.release, ScanDocument),
             ("/scans/{id}/refuse", self.refuse, ScanDocument),
             ("/plans/{hash}/apply", self.apply, ApplyDocument),
+            ("/lists/hold", self.hold, MovedDocument),
+            ("/lists/release", self.release_lists, MovedDocument),
             ("/link", self.link, LinkedDocument),
             ("/unlink", self.unlink, UnlinkedDocument),
         ):
@@ -135,6 +137,18 @@ class Acts:
     async def apply(self, hash: Annotated[Text, Path()], by: By) -> Document:
         """Send what a plan showed; what has moved since is not sent. Does not wait until it was sent."""
         return Document(await self._actions.apply(by, hash))
+
+    async def hold(self, which: WhichLists, by: By) -> Document:
+        """Let nothing be written to lists, or to one copy of each, until they are released. What is seen there is taken
+        in as ever, and a call in flight is let finish. `moved` counts those that were not held already.
+        """
+        keys = [remote_key(name) for name in which.copies]
+        return Document(MovedDocument(**asdict(await self._actions.hold(by, keys, alone=which.alone))))
+
+    async def release_lists(self, which: WhichHolds, by: By) -> Document:
+        """Let lists that people hold be written again: what differs is due at once."""
+        keys = None if which.copies is None else [remote_key(name) for name in which.copies]
+        return Document(MovedDocument(**asdict(await self._actions.release(by, keys, alone=which.alone))))
 
     async def link(self, tie: Tie, by: By) -> Document:
         """Tie copies together: they become one lead list."""

@@ -120,7 +120,8 @@ class Reads:
 
     async def lists(self, query: Annotated[ListsQuery, Query()]) -> Document:
         """Lead lists and how their copies stand."""
-        which, ask = ListFilter(query.remote, query.name), partial(pages.lists, self._runtime, self._views)
+        which = ListFilter(query.remote, query.name, on_hold=query.on_hold)
+        ask = partial(pages.lists, self._runtime, self._views)
         page = ask(query.standing, limit=query.limit, after=query.after, which=which, sort=query.sort, down=query.down)
         return Document(await page)
 

@@ -57,6 +57,7 @@ class ListsQuery(Page):
     name: Text | None = Field(default=None, description="Part of the name, whatever case and spacing")
     remote: Text | None = Field(default=None, description="Those with a copy there")
     standing: list[Standing] = Field(default=[], description="Lists with a copy that stands so; may be repeated")
+    on_hold: bool = Field(default=False, description="Those of which people hold all, or one copy")
     sort: Sort = Field(default=Sort.NUMBER, description="standing: the most urgent first; age: the oldest first")
     down: bool = Field(default=False, description="The other way round; lists without a name, or an age, stay last")
 
@@ -148,6 +149,27 @@ class WhichHeld(_Body):
         filtered = self.remote is not None or self.all or (self.field is not None and not named)
         if named == filtered or (named and self.field is None):
             raise ValueError("say which: copy and field, or a filter: remote, field or all")
+        return self
+
+
+class WhichLists(_Body):
+    """Some lists, each by one of its copies."""
+
+    copies: list[CopyName] = Field(min_length=1, max_length=_MOST)
+    alone: bool = Field(default=False, description="Only these copies, not their whole lists")
+
+
+class WhichHolds(_Body):
+    """Some lists that people hold, or all; one of the two."""
+
+    copies: list[CopyName] | None = Field(default=None, min_length=1, max_length=_MOST)
+    alone: bool = Field(default=False, description="Only these copies, where they are held alone")
+    all: bool = False
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> WhichHolds:
+        if bool(self.copies) == self.all or (self.all and self.alone):
+            raise ValueError("say which: copies, or all")
         return self
 
 

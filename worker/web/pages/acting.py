@@ -98,6 +98,27 @@ def _lists(front: Front) -> APIRouter:
         await actions.push_now(by, remote_key(asked["copy"]))
         return back(asked, "/lists", "pushed")
 
+    @routes.post("/list/hold")
+    async def hold(by: By, asked: Form) -> Response:
+        """Let nothing be written to it, or to one copy of it."""
+        await actions.hold(by, [remote_key(asked["copy"])], alone=bool(asked["alone"]))
+        return back(asked, "/lists", "held")
+
+    @routes.post("/list/release")
+    async def release(request: Request, by: By, asked: Form) -> Response:
+        """One at once; more are asked for first."""
+        alone, which = bool(asked["alone"]), list(dict.fromkeys(remote_key(name) for name in asked.all("copy")))
+        if asked["all"]:
+            which = await asyncio.to_thread(front.views.look, lambda view: view.held_keys())
+        elif not which:
+            raise UsageError("tick some lists first, or choose all that are held")
+        says = f"{thousands(len(which))} lists will be released: what differs there is due at once."
+        sure = _Question(says, len(which), "Release them", "/waiting")
+        if len(which) > 1 and not sure.answered(asked):
+            return sure.draw(request, asked, "copy", "all", "alone")
+        moved = (await actions.release(by, which, alone=alone)).moved
+        return back(asked, "/waiting", "let-go" if moved else "none", moved)
+
     @routes.post("/list/unlink")
     async def unlink(request: Request, by: By, asked: Form) -> Response:
         """Let one copy go; asked first."""
@@ -168,7 +189,8 @@ def _conflicts(front: Front) -> APIRouter:
             which = HeldFilter(asked.get("remote"), field)
             count = len(await decidable(front.views, which))
             meaning = "what is wanted stays" if use == WANTED else f"what {use} shows becomes wanted"
-            sure = _Question(f"{thousands(count)} held fields: {meaning}.", count, "Decide them", "/conflicts")
+            fields = "held field" if count == 1 else "held fields"
+            sure = _Question(f"{thousands(count)} {fields}: {meaning}.", count, "Decide them", "/conflicts")
             if count and not sure.answered(asked):
                 return sure.draw(request, asked, "use", "all", "remote", "field")
         else:

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from worker.documents.explain import failed
 from worker.documents.pace import Pace
 from worker.documents.remembered import Remembered
 from worker.errors import LeadsyncError, NotKnown, NotPossible, NotReady, Transient, UsageError
@@ -167,7 +168,7 @@ class PageRoute(APIRoute):
             except Denied as denied:
                 return _trouble(request, denied.status, str(denied))
             except LeadsyncError as error:
-                return _trouble(request, _status(error), str(error))
+                return _trouble(request, _status(error), str(error).removeprefix("--"))  # a page has no options
             except RequestValidationError:
                 return _trouble(request, 400, "this address makes no sense")
 
@@ -252,6 +253,7 @@ def _templates() -> Environment:
         "words": words.words,
         "shell": shlex.quote,
         "value": words.value,
+        "failed": failed,
     }
     return made
 

@@ -100,10 +100,11 @@ def _lists(front: Front) -> APIRouter:
         """Lead lists, some at a time."""
         asked = query(request)
         standings = [_standing(word) for word in asked.all("standing")]
-        which, sort = ListFilter(asked.get("remote"), asked["q"].strip() or None), _sort(asked["sort"])
+        which = ListFilter(asked.get("remote"), asked["q"].strip() or None, on_hold=bool(asked["hold"]))
+        sort = _sort(asked["sort"])
         ask = partial(documents.lists, runtime, views, standings, limit=ROWS, after=asked.get("after"))
         page = await ask(which=which, sort=sort, down=bool(asked["down"]))
-        kept = _kept(asked, "q", "remote", "standing", "sort", "down")
+        kept = _kept(asked, "q", "remote", "standing", "hold", "sort", "down")
         return draw(request, "lists.html", title="Lists", live=True, page=page, asked=kept, remotes=front.remotes)
 
     @routes.get("/list")
@@ -131,13 +132,14 @@ def _people(front: Front) -> APIRouter:
         """Why due copies wait, and what is parked, by cause."""
         asked = query(request)
         which = ParkedFilter(asked.get("remote"), asked.get("cause"))
-        found, page, groups = await asyncio.gather(
+        found, page, groups, held = await asyncio.gather(
             _status(front, request),
             documents.parked(views, which, limit=ROWS, after=asked.get("after")),
             front.parked.ask(views, fresh=_has_acted(request)),
+            documents.lists(runtime, views, (), limit=ROWS, after=asked.get("held"), which=ListFilter(on_hold=True)),
         )
         contents: dict[str, Any] = {"found": found, "page": page, "groups": groups[:ROWS]}
-        contents |= {"more_groups": len(groups) > ROWS}
+        contents |= {"more_groups": len(groups) > ROWS, "held": held, "holds": held.items}
         contents |= {"waits": words.WAITS, "asked": _kept(asked, "remote", "cause")}
         return draw(request, "waiting.html", title="Waiting and parked", live=True, **contents)
 

@@ -8,12 +8,16 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from models.lead_list import Standing, Waiting
+from worker.documents.overview import FOR_PEOPLE
+from worker.documents.remotes import BudgetDocument
 from worker.documents.status import RemoteDocument, StatusDocument
 
 #: What stands in for "nobody has said".
 NOTHING: Final = "–"
 #: A narrow space that does not break.
 THOUSANDS: Final = "\N{NARROW NO-BREAK SPACE}"
+#: Between a number and its unit.
+NBSP: Final = "\N{NO-BREAK SPACE}"
 
 #: What each reason means, and what is to be done, if anything.
 WAITS: Final = {
@@ -30,23 +34,33 @@ WAITS: Final = {
         "what would go is decided on the page Conflicts; what would be added is on the page Plan, to be applied",
     ),
     Waiting.REVIEW: ("they are sent only after a person has seen the plan", "look at the page Plan, and apply it"),
+    Waiting.HOLD: ("a person holds them: they are read as ever, and nothing is written", "release them, below"),
     Waiting.IN_FLIGHT: ("they are being sent at this moment", None),
 }
 
 #: What a button did, by the word in the address of the page that follows: nobody can put words of theirs there.
-SAID: Final = {
-    "paused": "It is paused: nothing is sent there.",
-    "resumed": "It is active again.",
-    "retried": "{n} copies are due again; each is read before anything is sent.",
-    "discarded": "{n} copies are unlinked.",
-    "unlinked": "It is unlinked: that list is no longer synced there.",
-    "pushed": "A worker was told to look at this list now.",
-    "resolved": "{n} held fields are decided.",
-    "scanning": "A scan is under way.",
-    "released": "The scan goes on: what it found is taken in.",
-    "refused": "The scan is refused: nothing of what it found is taken in.",
-    "requeued": "{n} events are in the stream again.",
-    "none": "Nothing was changed: somebody else was faster, or it changed by itself.",
+#: Where it is about a number of things, first as it is said of one.
+SAID: Final[dict[str, tuple[str, ...]]] = {
+    "paused": ("It is paused: nothing is sent there.",),
+    "resumed": ("It is active again.",),
+    "retried": (
+        "1 copy is due again; it is read before anything is sent.",
+        "{n} copies are due again; each is read before anything is sent.",
+    ),
+    "discarded": ("1 copy is unlinked.", "{n} copies are unlinked."),
+    "unlinked": ("It is unlinked: that list is no longer synced there.",),
+    "pushed": ("A worker was told to look at this list now.",),
+    "held": ("It is on hold: nothing is written there until somebody releases it.",),
+    "let-go": (
+        "1 list is released: what differs is due at once.",
+        "{n} lists are released: what differs is due at once.",
+    ),
+    "resolved": ("1 held field is decided.", "{n} held fields are decided."),
+    "scanning": ("A scan is under way.",),
+    "released": ("The scan goes on: what it found is taken in.",),
+    "refused": ("The scan is refused: nothing of what it found is taken in.",),
+    "requeued": ("1 event is in the stream again.", "{n} events are in the stream again."),
+    "none": ("Nothing was changed: somebody else was faster, or it changed by itself.",),
 }
 
 
@@ -65,14 +79,16 @@ class Part:
 
 def said(word: str, number: str) -> str | None:
     """What the last button did."""
-    count = number if number.isascii() and number.isdigit() and len(number) < 10 else "0"
-    sentence = SAID.get(word)
-    return None if sentence is None else sentence.format(n=thousands(int(count)))
+    count = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+    sentences = SAID.get(word)
+    return None if sentences is None else sentences[0 if count == 1 else -1].format(n=thousands(count))
 
 
 def sentence(found: StatusDocument) -> str:
     """Everything in one sentence, the calm part first."""
-    parts = [_how_many(found), *_on_their_way(found), *_for_people(found), *_held_up(found.remotes)]
+    remotes = found.remotes
+    parts = [_how_many(found), *_on_their_way(found), *_for_people(found), *_held_up(remotes), *_budget(remotes)]
+    parts += [f"{one.says}, {one.next_step}" for one in found.trouble]
     return "; ".join(parts) + "."
 
 
@@ -90,7 +106,7 @@ def _how_many(found: StatusDocument) -> str:
 
 
 def _on_their_way(found: StatusDocument) -> Iterator[str]:
-    due = found.copies.due - found.due_by_reason.get(Waiting.BRAKE, 0) - found.due_by_reason.get(Waiting.REVIEW, 0)
+    due = found.copies.due - sum(found.due_by_reason.get(waiting, 0) for waiting in FOR_PEOPLE)
     if due:
         yield f"{thousands(due)} {_is(due)} due"
     if found.oldest_unsynced_s is not None:
@@ -106,6 +122,9 @@ def _for_people(found: StatusDocument) -> Iterator[str]:
         ("in review", by.get(Waiting.REVIEW, 0)),
     )
     told = [f"{thousands(number)} {word}" for word, number in waits if number]
+    held = by.get(Waiting.HOLD, 0)
+    if held:
+        yield f"{thousands(held)} {_is(held)} on hold"
     if told:
         yield f"for a person to look at: {', '.join(told)}"
 
@@ -119,6 +138,19 @@ def _held_up(remotes: dict[str, RemoteDocument]) -> Iterator[str]:
     held = [name for name, one in remotes.items() if one.held_scan]
     if held:
         yield f"a scan of {', '.join(held)} is held for a person"
+
+
+def _budget(remotes: dict[str, RemoteDocument]) -> Iterator[str]:
+    """Of the remote with the least room left; nothing is said while no call is counted anywhere."""
+    used = [(_used(one.budget), name) for name, one in remotes.items() if not isinstance(one.budget, str)]
+    share, name = max(used, default=(0.0, ""))
+    if share > 0:
+        yield f"the rate budget of {name} is {max(1, round(100 * share))}{NBSP}% used"
+
+
+def _used(budget: BudgetDocument) -> float:
+    """Of the window with the least room, as much as is in force of it after a 429."""
+    return max((budget.used[w] / max(1.0, limit * budget.share) for w, limit in budget.limit.items()), default=0.0)
 
 
 def bar(found: StatusDocument) -> list[Part]:
@@ -156,8 +188,8 @@ def duration(seconds: float | None) -> str:
         return NOTHING
     for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
+            return f"{seconds / length:.0f}{NBSP}{unit}"
+    return f"{seconds:.0f}{NBSP}s"
 
 
 def age(since: datetime | None) -> str:
@@ -170,8 +202,8 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return NOTHING
     if value < 1_000:
-        return f"{value:.0f} ms"
-    return f"{value / 1_000:.1f} s" if value < 100_000 else duration(value / 1_000)
+        return f"{value:.0f}{NBSP}ms"
+    return f"{value / 1_000:.1f}{NBSP}s" if value < 100_000 else duration(value / 1_000)
 
 
 def thousands(number: int) -> str:
