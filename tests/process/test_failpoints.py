@@ -56,6 +56,7 @@ def outfit(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[
         yield outfit, points
 
 
+@pytest.mark.parametrize("database", DATABASES[1:], indirect=True)
 def test_from_an_event_to_its_patch(outfit: tuple[Outfit, Failpoints]) -> None:
     """Each place meets the only event of a list: none comes later that would make up for it."""
     stage, points = outfit

@@ -23,12 +23,13 @@ from tests.support.process import kill_tree, paused
 from tests.support.stack import end
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.xdist_group("kills-postgres")
+#: Many processes begin and end here, which takes a while where there are few cores.
+pytestmark = [pytest.mark.xdist_group("kills-postgres"), pytest.mark.timeout(300)]
 
 #: Connections that are reset between the processes and each of what they depend on.
-RESETS = {"redis": 40, "postgres": 80, "instantly": 40, "lance": 40}
+RESETS = {"redis": 60, "postgres": 100, "instantly": 20, "lance": 20}
 #: The share of chunks that cost their connection; Redis and PostgreSQL are asked far more often than remotes.
-SHARES = {"redis": 0.03, "postgres": 0.015, "instantly": 0.1, "lance": 0.1}
+SHARES = {"redis": 0.05, "postgres": 0.03, "instantly": 0.3, "lance": 0.3}
 
 
 @dataclass
@@ -47,7 +48,7 @@ class Site:
         def left() -> dict[str, int]:
             return {name: proxy.left for name, proxy in self.proxies.items() if proxy.left}
 
-        wait_until(lambda: not left(), deadline_s=60, what="all connections are reset", told=left)
+        wait_until(lambda: not left(), deadline_s=90, what="all connections are reset", told=left)
 
 
 @pytest.fixture(params=range(ROUNDS), autouse=True)
@@ -104,7 +105,7 @@ def test_rolling_restart(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of four workers each is replaced: a new one begins beside it, then it ends well."""
     outfit = site.outfit
     monkeypatch.setattr(outfit, "every_s", 0.05)  # it takes a while
-    workers = [outfit.worker, *(_another(outfit) for _ in range(3))]
+    workers = [outfit.worker, *(outfit.stack.start("worker", "--concurrency", "2") for _ in range(2)), _another(outfit)]
     with outfit.disaster("four workers replaced"):
         for old in list(workers):
             workers.append(_another(outfit))
