@@ -17,10 +17,10 @@ SIZES = (
     Size(lists=3_000, ledger=3_000, calls=200, others=150),
     Size(lists=12_000, ledger=12_000, calls=800, others=600),
 )
-#: Statements on SQLite, and how many more on PostgreSQL, whose clock and locks are asked for.
+#: Statements on SQLite, and how many more on PostgreSQL, whose clock, locks and room are asked for.
 COUNTS = {
     # As after a button: counted anew, not remembered.
-    "/?said=none": (8, 1),
+    "/?said=none": (8, 3),
     "/lists": (4, 1),
     "/lists?after=1000": (4, 1),
     "/lists?sort=name": (4, 1),
@@ -35,13 +35,13 @@ COUNTS = {
     f"/list?copy={copy_name(1_000)}": (10, 1),
     "/lists?hold=1": (2, 0),
     "/lists?hold=1&sort=age": (3, 0),
-    "/waiting?said=none": (10, 1),
+    "/waiting?said=none": (10, 3),
     "/conflicts": (5, 1),
     "/scans": (2, 0),
     "/plan": (12, 3),
     "/rejects": (1, 0),
     "/audit": (1, 0),
-    "/api/v1/status?fresh=true": (6, 1),
+    "/api/v1/status?fresh=true": (6, 3),
     "/api/v1/lists?limit=100&sort=age": (4, 1),
     "/api/v1/lists/crm/crm-1000": (10, 1),
     "/api/v1/parked": (1, 0),
