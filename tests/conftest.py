@@ -6,11 +6,12 @@ import os
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import hypothesis
 import pytest
 import redis
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.support.loopback import allow_loopback_only
 from tests.support.postgres import Postgres, running_postgres
@@ -18,6 +19,9 @@ from worker.embedded import EmbeddedRedis, embedded_redis
 from worker.store.database import open_database, upgrade
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+#: Beginnings of files whose tests share what takes long to start, and break it one after another.
+SHARED = ("tests/browser/", *(f"tests/process/test_{name}" for name in ("kills", "failpoints", "disk_full")))
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -30,6 +34,18 @@ allow_loopback_only()
 hypothesis.settings.register_profile("dev", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, max_examples=300, print_blob=True)
 hypothesis.settings.load_profile("ci" if IN_CI else "dev")
+
+
+class _Together(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """Tests of a file that share a whole stack go to one process; all others to whichever is free."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.partition("::")[0] if nodeid.startswith(SHARED) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """In place of `--dist loadgroup`, whose groups pytest 9.2 does not show to xdist 3.8."""
+    return _Together(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)

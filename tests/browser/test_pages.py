@@ -14,7 +14,7 @@ from tests.support.browsing import DESKTOP, PHONE, Visitor
 from tests.support.waiting import wait_until
 
 # One stack and one browser for all of them: in one process, whatever xdist does with other tests.
-pytestmark = [pytest.mark.xdist_group("browser"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 PASSWORD, VIEWERS = "open sesame", "look only"
 PAGES = {

@@ -25,74 +25,64 @@ from tests.support.postgres import Postgres, running_postgres
 from tests.support.stack import LEADSYNC
 from tests.support.waiting import wait_until
 
-SQLITE = pytest.mark.xdist_group("disk-full-sqlite")
-POSTGRES = pytest.mark.xdist_group("disk-full-postgres")
-
 
 @pytest.fixture(scope="module")
-def port() -> int:
-    """Of the web process."""
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def embedded(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[tuple[Outfit, SmallDisk, SmallDisk]]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Outfit, SmallDisk, SmallDisk]]:
     """SQLite and Redis, each on a small disk; all processes run."""
     folder = tmp_path_factory.mktemp("full")
     with small_disk(24) as of_database, small_disk(16) as of_redis:
         (folder / "redis").symlink_to(of_redis.folder)
         url = f"sqlite:///{of_database.folder / 'leadsync.db'}"
-        with running_outfit(folder, url, LEADSYNC_WEB__PORT=str(port)) as outfit:
-            _begin(outfit, port)
+        with running_outfit(folder, url, LEADSYNC_WEB__PORT=str(free_port())) as outfit:
+            _begin(outfit)
             yield outfit, of_database, of_redis
 
 
-@SQLITE
-def test_sqlite_has_no_room(embedded: tuple[Outfit, SmallDisk, SmallDisk], port: int) -> None:
+def test_sqlite_has_no_room(embedded: tuple[Outfit, SmallDisk, SmallDisk]) -> None:
     """Events stay in the stream, and nothing is sent whose outcome could not be written down."""
     outfit, disk, _ = embedded
     with outfit.disaster("SQLite has no room"):
         disk.fill()
         _wait_until_events_wait(outfit)
-        said = _said(outfit, port)
+        said = _said(outfit)
         disk.make_room()
 
     assert "has no room left on its disk; make room there, and leadsync goes on by itself" in said.ready["database"]
     assert {"database room"} == said.bad
     assert [("database", "make room there, and leadsync goes on by itself")] == said.trouble
-    assert 200 == ready(port)[0]
+    assert 200 == _ready(outfit)[0]
 
 
-@SQLITE
-def test_redis_has_no_room(embedded: tuple[Outfit, SmallDisk, SmallDisk], port: int) -> None:
+def test_redis_has_no_room(embedded: tuple[Outfit, SmallDisk, SmallDisk]) -> None:
     """It refuses everything, even to be pinged, and senders hear that."""
     outfit, _, disk = embedded
     with outfit.disaster("Redis has no room"):
         disk.fill()
-        said = _said(outfit, port)
+        said = _said(outfit)
         disk.make_room()
 
     step = "make room there, or see its log; leadsync then goes on by itself"
     assert f"Redis cannot write to its disk; {step}" == said.ready["redis"]
-    assert {"redis writes"} == said.bad
+    # Celery may end, and until it is started again no worker works.
+    assert {"redis writes"} <= said.bad <= {"redis writes", "worker", "beat"}
     assert [("redis", step)] == said.trouble
-    assert 200 == ready(port)[0]
+    assert 200 == _ready(outfit)[0]
 
 
-@SQLITE
-def test_redis_has_no_memory(embedded: tuple[Outfit, SmallDisk, SmallDisk], port: int) -> None:
+def test_redis_has_no_memory(embedded: tuple[Outfit, SmallDisk, SmallDisk]) -> None:
     """It forgets nothing (noeviction): new events are refused, and those that it has wait."""
     outfit, *_ = embedded
     with outfit.disaster("Redis has no memory"):
         outfit.stack.redis.config_set("maxmemory", 1)
-        said = _said(outfit, port)
+        said = _said(outfit)
         outfit.stack.redis.config_set("maxmemory", 0)
 
     step = "raise its maxmemory; leadsync then goes on by itself"
     assert f"Redis has used up its memory; {step}" == said.ready["redis"]
-    assert {"redis writes"} == said.bad
+    # Celery may end, and until it is started again no worker works.
+    assert {"redis writes"} <= said.bad <= {"redis writes", "worker", "beat"}
     assert [("redis", step)] == said.trouble
-    assert 200 == ready(port)[0]
+    assert 200 == _ready(outfit)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +96,7 @@ class Site:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """All processes run."""
     folder = tmp_path_factory.mktemp("full")
     sizes = {"synchronous_commit": "on", "min_wal_size": "32MB", "max_wal_size": "48MB"}
@@ -122,8 +112,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
         postgres.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(tables.folder / "tables")))
         postgres.execute(sql.SQL("ALTER DATABASE {} SET TABLESPACE small").format(sql.Identifier("full")))
         try:
-            with running_outfit(folder, url, LEADSYNC_WEB__PORT=str(port)) as outfit:
-                _begin(outfit, port)
+            with running_outfit(folder, url, LEADSYNC_WEB__PORT=str(free_port())) as outfit:
+                _begin(outfit)
                 yield Site(outfit, postgres, tables, log)
         finally:
             tables.make_room()
@@ -131,32 +121,30 @@ def site(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Site]:
             _answers_again(postgres)
 
 
-@POSTGRES
-def test_postgres_has_no_room(site: Site, port: int) -> None:
+def test_postgres_has_no_room(site: Site) -> None:
     """Its tables cannot grow; it answers all the same."""
     with site.outfit.disaster("PostgreSQL has no room"):
         site.tables.fill()
         _wait_until_events_wait(site.outfit)
-        said = _said(site.outfit, port)
+        said = _said(site.outfit)
         site.tables.make_room()
 
     assert "has no room left on its disk; make room there, and leadsync goes on by itself" in said.ready["database"]
     assert {"database room"} == said.bad
     assert [("database", "make room there, and leadsync goes on by itself")] == said.trouble
-    assert 200 == ready(port)[0]
+    assert 200 == _ready(site.outfit)[0]
 
 
-@POSTGRES
-def test_the_log_of_postgres_has_no_room(site: Site, port: int) -> None:
+def test_the_log_of_postgres_has_no_room(site: Site) -> None:
     """Then it ends, again and again, until somebody makes room and starts it."""
     with site.outfit.disaster("the log of PostgreSQL has no room"):
         site.log.fill()
         wait_until(lambda: _has_fallen(site.postgres), deadline_s=30, what="PostgreSQL has fallen")
-        wait_until(lambda: ready(port)[0] == 503, what="/readyz says so")
+        wait_until(lambda: _ready(site.outfit)[0] == 503, what="/readyz says so")
         site.log.make_room()
         _answers_again(site.postgres)
 
-    assert 200 == ready(port)[0]
+    assert 200 == _ready(site.outfit)[0]
 
 
 def _has_fallen(postgres: Postgres) -> bool:
@@ -189,21 +177,25 @@ class Said:
     trouble: list[tuple[str, str]]
 
 
-def _begin(outfit: Outfit, port: int) -> None:
+def _begin(outfit: Outfit) -> None:
     outfit.stack.start("web")
     outfit.every_s = 0.05
     outfit.begin()
-    wait_until(lambda: ready(port)[0] == 200, deadline_s=30, what="the web process answers")
+    wait_until(lambda: _ready(outfit)[0] == 200, deadline_s=30, what="the web process answers")
+
+
+def _ready(outfit: Outfit) -> tuple[int, dict[str, Any]]:
+    return ready(int(outfit.stack.env["LEADSYNC_WEB__PORT"]))
 
 
 def _wait_until_events_wait(outfit: Outfit) -> None:
     wait_until(lambda: outfit.stack.unfinished() > 40, deadline_s=60, what="events wait", told=outfit.told)
 
 
-def _said(outfit: Outfit, port: int) -> Said:
+def _said(outfit: Outfit) -> Said:
     """Asked while nothing can be written. Each of the commands says by its status that a person must look."""
-    wait_until(lambda: ready(port)[0] == 503, what="/readyz says so")
-    _, told = ready(port)
+    wait_until(lambda: _ready(outfit)[0] == 503, what="/readyz says so")
+    _, told = _ready(outfit)
     doctor, found = _json(outfit, "doctor"), _json(outfit, "status")
     bad = {check["name"] for check in doctor["checks"] if check["result"] == "bad"}
     return Said(told, bad, [(one["what"], one["next_step"]) for one in found["trouble"]])

@@ -26,7 +26,7 @@ CREATE = {
     for remote in ("INSTANTLY", "LANCE")
     for name, value in (("ON_MISSING", "create"), ("SCAN_EVERY_S", "2"))
 }
-DATABASES = [pytest.param(name, marks=pytest.mark.xdist_group(f"failpoints-{name}")) for name in ("sqlite", "postgres")]
+DATABASES = ["sqlite", "postgres"]
 
 
 def of(kind: str) -> list[Place]:
@@ -95,7 +95,6 @@ def test_a_scan(outfit: tuple[Outfit, Failpoints]) -> None:
         wait_until(lambda: stage.shows(0), deadline_s=60, what="it is found", told=stage.told)
 
 
-@pytest.mark.xdist_group("failpoints-creating")
 def test_a_create(tmp_path: Path, redis_url: str, sqlite_url: str) -> None:
     """No remote can tell a repeat: what was sent and not linked is looked for. Each list is there once."""
     with running_stack(tmp_path / "data", redis_url, sqlite_url, settings={**SETTINGS, **QUICK, **CREATE}) as stack:

@@ -21,8 +21,6 @@ from tests.support.process import paused
 from tests.support.waiting import wait_until
 from tests.support.webhooks import SECRET, signed
 
-pytestmark = pytest.mark.xdist_group("kills")
-
 
 @pytest.fixture(params=range(ROUNDS), autouse=True)
 def _round() -> None:

@@ -24,7 +24,7 @@ from tests.support.stack import end
 from tests.support.waiting import wait_until
 
 #: Many processes begin and end here, which takes a while where there are few cores.
-pytestmark = [pytest.mark.xdist_group("kills-postgres"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 #: Connections that are reset between the processes and each of what they depend on.
 RESETS = {"redis": 60, "postgres": 100, "instantly": 20, "lance": 20}

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -266,18 +267,18 @@ def found(mismatches: int = 0, age_s: float = 5.0) -> NumbersDocument:
 @pytest.mark.parametrize(
     ("told", "started", "result"),
     [
-        (found(), True, Result.OK),
-        (found(2), True, Result.BAD),
-        (found(2), False, Result.BAD),
-        (found(age_s=STALE_S + 60), True, Result.UNKNOWN),
-        (found(age_s=STALE_S + 60), False, Result.OK),
-        ("unknown", True, Result.UNKNOWN),
-        ("unknown", False, Result.OK),
+        (found, True, Result.OK),
+        (partial(found, 2), True, Result.BAD),
+        (partial(found, 2), False, Result.BAD),
+        (partial(found, age_s=STALE_S + 60), True, Result.UNKNOWN),
+        (partial(found, age_s=STALE_S + 60), False, Result.OK),
+        (lambda: "unknown", True, Result.UNKNOWN),
+        (lambda: "unknown", False, Result.OK),
     ],
 )
-def test_doctor_judges_the_numbers(told: Any, *, started: bool, result: Result) -> None:
+def test_doctor_judges_the_numbers(told: Callable[[], Any], *, started: bool, result: Result) -> None:
     """Never ok without having looked, once somebody should look; whatever is not ok has a next step."""
-    judged = judge_numbers(told, started=started)
+    judged = judge_numbers(told(), started=started)
 
     assert (result, result is not Result.OK) == (judged.result, judged.next_step is not None)
 
