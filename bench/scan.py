@@ -111,7 +111,7 @@ def _go_on(runtime: Runtime) -> Scan:
         return scanned.scan
     # Its next step comes later. Lists that no page showed, as where many were made in one moment, are read by a push.
     runtime.run(push(door, runtime.store, rules, runtime.clock, for_s=SLICE_S))
-    time.sleep(_LOOK_S)
+    time.sleep(_LOOK_S)  # or the bench would measure how often it asks
     latest = runtime.store.run_now(lambda tx: tx.scans.latest(REMOTE))
     assert latest is not None, "there is none"
     assert latest.state in {*UNDER_WAY, ScanState.COMPLETE}, latest

@@ -49,7 +49,7 @@ def desk(new_database_url: str, redis: EmbeddedRedis) -> Iterator[Desk]:
 def test_a_redis_that_answers_and_takes_no_writes(desk: Desk, setting: tuple[str, ...], told: tuple[str, str]) -> None:
     """What it is and what to do, in each place; a person must look."""
     assert [] == desk.status().trouble
-    desk.runtime.bells.execute_command(*setting)  # type: ignore[no-untyped-call]
+    desk.runtime.bells.execute_command(*setting)  # type: ignore[no-untyped-call] # redis-py has no type for it
     status = desk.status()
     with serving(_web_of(desk)) as port:
         ready = Browser(port).get("/readyz")

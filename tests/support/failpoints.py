@@ -120,7 +120,7 @@ def _put_in_places() -> None:
         reached(answered)
         return answer
 
-    setattr(HttpWire, "exchange", exchanged)  # noqa: B010 - as the others
+    setattr(HttpWire, "exchange", exchanged)  # noqa: B010 - mypy refuses to assign to a method
 
 
 def _in_a_round(claims: Any, _push: Any, _tx: Any, landed: Any, _tickets: Any) -> None:

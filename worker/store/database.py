@@ -23,15 +23,16 @@ from worker.errors import NotReady, Transient, UsageError
 #: How long a writer waits for another one, in seconds. Batches commit in milliseconds; a minute means trouble.
 BUSY_S = 10
 
-#: A host that is lost says nothing. Its transaction ends after so many seconds, or its locks would stay for hours.
-_SILENT_S = 30
-#: And whoever waits for a PostgreSQL that is lost gives up as early; libpq's words, milliseconds in the last.
+#: A host that is lost says nothing. Its transaction ends after so many seconds, or its locks would stay for hours. Not
+#: earlier: between two statements a membership of a million is worked through in memory, perhaps on a busy machine.
+_SILENT_S = 300
+#: Whoever waits for a PostgreSQL that is lost gives up after half a minute; libpq's words, the last in milliseconds.
 _POSTGRES = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 4,
-    "tcp_user_timeout": _SILENT_S * 1000,
+    "tcp_user_timeout": 30_000,
 }
 
 #: With less on the disk of a SQLite file, its next transactions may not fit: the write-ahead log alone takes that much.
