@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from models.lead_list import Waiting
+from worker.documents.doctor import Check, DoctorDocument, Result
 from worker.documents.remotes import BudgetDocument
 from worker.documents.scans import HeldScan
 from worker.documents.status import CopyCounts, RemoteDocument, StatusDocument
@@ -185,11 +186,26 @@ def test_durations(seconds: float | None, says: str) -> None:
     assert says == words.duration(seconds).replace(words.NBSP, " ")
 
 
+@pytest.mark.parametrize(
+    ("results", "says"),
+    [
+        ((Result.OK, Result.OK), "Everything is as it should be"),
+        ((Result.OK, Result.UNKNOWN), "Nothing is wrong, as far as is known"),
+        ((Result.UNKNOWN, Result.BAD), "Something is not as it should be"),
+    ],
+)
+def test_what_is_not_known_yet_is_nothing_wrong(results: tuple[Result, ...], says: str) -> None:
+    """In the first minutes nobody has looked at the numbers."""
+    checks = [Check("numbers", result, "") for result in results]
+    assert says == words.health(DoctorDocument(set(results) == {Result.OK}, checks))
+
+
 def test_values() -> None:
     """Empty is said; numbers are grouped."""
     assert ["empty", "empty", "yes", "no", "1\N{NARROW NO-BREAK SPACE}234", "x"] == [
         words.value(one) for one in (None, "", True, False, 1234, "x")
     ]
+    assert "3: crm:1, lance:2; 4: empty" == words.value({"3": ["crm:1", "lance:2"], "4": None})
     told = [words.milliseconds(one).replace(words.NBSP, " ") for one in (None, 12.3, 1_500, 200_000)]
     assert ["–", "12 ms", "1.5 s", "3 min"] == told
     assert "–" == words.age(None)

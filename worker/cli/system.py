@@ -64,7 +64,7 @@ def publish(
     if json:
         document({"added": len(ids), "ids": ids})
     else:
-        say(f"{len(ids)} events added to {settings.events.stream}")
+        say(f"{len(ids)} {'event' if len(ids) == 1 else 'events'} added to {settings.events.stream}")
 
 
 def _lines(name: str) -> list[bytes]:

@@ -80,7 +80,7 @@ def router(front: Front) -> APIRouter:
         """Every check, once at a time: it reads from each remote."""
         async with checking:
             found = await doctor(runtime, front.health)
-        return draw(request, "doctor.html", title="Doctor", found=found)
+        return draw(request, "doctor.html", title="Doctor", found=found, health=words.health(found))
 
     @routes.get("/audit")
     async def ask_audit(request: Request) -> Response:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from models.lead_list import Standing, Waiting
+from worker.documents.doctor import DoctorDocument, Result
 from worker.documents.overview import FOR_PEOPLE
 from worker.documents.remotes import BudgetDocument
 from worker.documents.status import RemoteDocument, StatusDocument
@@ -216,6 +217,15 @@ def words(value: str) -> str:
     return str(value).replace("_", " ")
 
 
+def health(found: DoctorDocument) -> str:
+    """All checks in one sentence. What cannot be known yet, as in the first minutes, is nothing wrong."""
+    if found.ok:
+        return "Everything is as it should be"
+    if any(check.result is Result.BAD for check in found.checks):
+        return "Something is not as it should be"
+    return "Nothing is wrong, as far as is known"
+
+
 def value(shown: Any) -> str:
     """A field's value; None is empty there."""
     match shown:
@@ -225,6 +235,10 @@ def value(shown: Any) -> str:
             return "yes" if shown else "no"
         case int():
             return thousands(shown)
+        case dict():
+            return "; ".join(f"{name}: {value(one)}" for name, one in shown.items())
+        case list():
+            return ", ".join(map(value, shown))
         case _:
             return str(shown)
 
