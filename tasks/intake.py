@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,15 @@ from billiard import current_process
 from celery import Task
 
 from tasks import marks
+from tasks.push import push_in_turn
 from worker.celery_app import TaskName, app
 from worker.dispatch import in_turn, put_off, ring, ring_all
-from worker.sync.intake import drain
+from worker.sync.intake import Taken, drain
 from worker.wiring import Runtime, process_runtime
+
+#: After a batch of so few entries this process has time to push what they come to: a message to another one would take
+#: longer than the rest of the way.
+_FEW = 16
 
 
 @app.task(name=TaskName.INTAKE, bind=True)
@@ -42,13 +47,15 @@ async def take_in(runtime: Runtime, consumer: str, partition: int, proceed: Call
 async def _drain(runtime: Runtime, consumer: str, partition: int, proceed: Callable[[], None]) -> None:
     events, told = runtime.settings.events, set[asyncio.Future[None]]()
 
-    def tell(remotes: frozenset[str]) -> None:
+    def tell(remotes: Collection[str]) -> None:
         proceed()
         ring_all(runtime.bells, remotes)
 
-    def announce(remotes: frozenset[str]) -> None:
+    def announce(taken: Taken) -> None:
+        few = taken.entries <= _FEW
+        others = [one for one in taken.due if not (few and runtime.go_on(partial(push_in_turn, runtime, one, 1)))]
         # Pushes of other remotes go on in this loop: a broker that does not answer must not stop them.
-        told.add(asyncio.get_running_loop().run_in_executor(None, tell, remotes))
+        told.add(asyncio.get_running_loop().run_in_executor(None, tell, others))
 
     try:
         await drain(

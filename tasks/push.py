@@ -20,17 +20,18 @@ def push(remote: str) -> None:
     """Push what is due on one remote, as the only worker that does. The process does not wait with it."""
     runtime = process_runtime()
     if remote in runtime.settings.remotes:
-        runtime.begin(_push(runtime, remote))
+        runtime.begin(push_in_turn(runtime, remote))
 
 
-async def _push(runtime: Runtime, remote: str) -> None:
+async def push_in_turn(runtime: Runtime, remote: str, expects: int = 0) -> None:
+    """One slice; then the next worker is rung for what is left."""
     with put_off(TaskName.PUSH, remote=remote):
-        done, again = await in_turn(runtime.redis, partial(_slice, runtime, remote), TaskName.PUSH, remote)
+        done, again = await in_turn(runtime.redis, partial(_slice, runtime, remote, expects), TaskName.PUSH, remote)
         if again or (done is not None and done.calls > 0 and done.due.live + done.due.retry > 0):
             # A broker that does not answer must not stop what else goes on here.
             await asyncio.to_thread(ring, runtime.bells, TaskName.PUSH, remote)
 
 
-async def _slice(runtime: Runtime, remote: str) -> Pushed:
+async def _slice(runtime: Runtime, remote: str, expects: int) -> Pushed:
     door, rules = runtime.door(remote), runtime.registry.rules
-    return await push_remote(door, runtime.store, rules, runtime.clock, for_s=SLICE_S)
+    return await push_remote(door, runtime.store, rules, runtime.clock, for_s=SLICE_S, expects=expects)

@@ -31,6 +31,14 @@ _RING_MS = 2_000
 #: A turn whose holder was killed ends after this; it is prolonged while its holder lives.
 _TURN_MS = 5_000
 
+#: The next ring goes through from here on: first, so that nothing falls between. In one step, so that who holds the
+#: turn cannot end it between our asking and our being sent away.
+_TAKE_TURN = """
+redis.call('DEL', KEYS[1])
+if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
+redis.call('SET', KEYS[3], 1, 'PX', 2 * ARGV[2])
+return 0
+"""
 _END_TURN = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return redis.call('DEL', KEYS[2])
@@ -51,11 +59,6 @@ def ring_all(redis: Redis, remotes: Iterable[str]) -> None:
         ring(redis, TaskName.PUSH, remote)
 
 
-async def answered(redis: AsyncRedis, task: TaskName, *args: str | int) -> None:
-    """The message was taken up: the next ring goes through. Called first, so that nothing falls between."""
-    await redis.delete(_bell(task, args))
-
-
 @contextlib.contextmanager
 def put_off(task: TaskName, **ids: str) -> Iterator[None]:
     """What passes by itself, or waits for a person, is one line in the log: the next tick tries again."""
@@ -73,16 +76,16 @@ class Turn:
     """
 
     def __init__(self, redis: AsyncRedis, task: TaskName, *args: str | int) -> None:
-        bell = _bell(task, args)
-        self._redis = redis
+        self._redis, self._bell = redis, (bell := _bell(task, args))
         self._held, self._again, self._mine = f"{bell}:turn", f"{bell}:again", secrets.token_hex(8)
         self._prolonging: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
     async def take(self) -> bool:
-        """False when another worker has it; that one is told to look again at its end."""
-        if not await self._redis.set(self._held, self._mine, nx=True, px=_TURN_MS):
-            await self._redis.set(self._again, 1, px=2 * _TURN_MS)
+        """Answer the ring. False when another worker has the turn; that one is told to look again at its end."""
+        keys = self._bell, self._held, self._again
+        taken = self._redis.eval(_TAKE_TURN, 3, *keys, self._mine, _TURN_MS)
+        if not await cast("Awaitable[int]", taken):
             return False
         self._prolonging = asyncio.create_task(_prolong(self._redis, self._held, self._ended))
         return True
@@ -100,10 +103,9 @@ class Turn:
 async def in_turn(
     redis: AsyncRedis, work: Callable[[], Awaitable[T]], task: TaskName, *args: str | int
 ) -> tuple[T | None, bool]:
-    """Answer the ring, and do this as the only worker that does. What it came to, None when another one has the turn;
+    """Do this as the only worker that does. What it came to, None when another one has the turn;
     and whether somebody was sent away meanwhile, so that it must be looked at again.
     """
-    await answered(redis, task, *args)
     turn = Turn(redis, task, *args)
     if not await turn.take():
         return None, False

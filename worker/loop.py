@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar
 
@@ -54,8 +54,14 @@ class Loop:
         if future in wait({future}, timeout=self._hold_s).done:
             future.result()
             return
-        self._going.add(future)
-        future.add_done_callback(self._ended)
+        self._keep(future)
+
+    def go_on(self, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """From inside the loop: begin this too, and do not wait for it. False when enough goes on already."""
+        if len(self._going) >= self._at_once:
+            return False
+        self._keep(asyncio.run_coroutine_threadsafe(self._limited(work()), self._loop))
+        return True
 
     def drain(self, most_s: float | None = None) -> bool:
         """Wait until everything that was begun has ended. True when it has."""
@@ -71,6 +77,10 @@ class Loop:
     async def _limited(self, work: Coroutine[Any, Any, None]) -> None:
         async with asyncio.timeout(self._limit_s):
             await work
+
+    def _keep(self, future: Future[None]) -> None:
+        self._going.add(future)
+        future.add_done_callback(self._ended)
 
     def _ended(self, future: Future[None]) -> None:
         self._going.discard(future)

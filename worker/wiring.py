@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import gc
 import resource
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from secrets import token_hex
@@ -60,6 +60,10 @@ class Runtime:
         """The same for work that mostly waits: it may go on after this returns, see `worker.loop`."""
         _ = self.store, self.redis  # made here, not by whichever of two threads comes first
         (self.loop.begin if self.loop else self.run)(work)
+
+    def go_on(self, work: Callable[[], Coroutine[Any, Any, None]]) -> bool:
+        """From inside the loop: begin this too. False where there is no loop that goes on, or enough does already."""
+        return self.loop is not None and self.loop.go_on(work)
 
     @cached_property
     def store(self) -> SqlStore:

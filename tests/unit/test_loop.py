@@ -98,6 +98,25 @@ def test_a_full_process_waits_for_room(loop: Loop) -> None:
     assert loop.drain(10.0)
 
 
+def test_work_may_begin_other_work(loop: Loop) -> None:
+    """It is not waited for, but it is at the end; a loop with enough to do takes no more."""
+    answered = asyncio.Event()
+
+    async def slow() -> None:
+        await answered.wait()
+
+    async def first() -> list[bool]:
+        return [loop.go_on(slow) for _ in range(3)]
+
+    async def answer() -> None:
+        answered.set()
+
+    assert [True, True, False] == loop.run(first())
+    assert not loop.drain(0.0)
+    loop.run(answer())
+    assert loop.drain(10.0)
+
+
 def test_nothing_goes_on_for_ever() -> None:
     """A bug that waits for nothing is ended, and told."""
     loop = Loop(hold_s=0.0, limit_s=0.01)

@@ -21,17 +21,14 @@ class Forgetful:
         self.prolonged = 0
         self.waiting = asyncio.Event()
 
-    async def set(self, *_: Any, **__: Any) -> bool:
-        return True
-
     async def pexpire(self, *_: Any) -> None:
         self.prolonged += 1
         self.waiting.set()
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0.01)
 
-    async def eval(self, *_: Any) -> int:
-        return 0
+    async def eval(self, script: str, *_: Any) -> int:
+        return int(script == dispatch._TAKE_TURN)
 
 
 def test_a_turn_ends_while_it_is_prolonged(monkeypatch: pytest.MonkeyPatch) -> None:

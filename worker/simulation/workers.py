@@ -92,7 +92,8 @@ class Workers:
     async def _pushes(self, remote: str, until: float, number: int) -> None:
         while self._loop.time() < until:
             if self.has_due(remote):  # else nobody would ring
-                await self.push(remote, self._chance.uniform(1.0, 15.0), f"push of {remote} {number}")
+                # One is told by intake what there is, its rival looks for itself.
+                await self.push(remote, self._chance.uniform(1.0, 15.0), f"push of {remote} {number}", 1 - number)
             await self._loop.after(self._chance.uniform(0.3, 5.0))
 
     async def _scans(self, remote: str, until: float, number: int) -> None:
@@ -170,12 +171,14 @@ class Workers:
         await self._alive(taken_in)
         self._deaths[name] += life.dead
 
-    async def push(self, remote: str, for_s: float = 30.0, name: str = "push") -> int:
+    async def push(self, remote: str, for_s: float = 30.0, name: str = "push", expects: int = 0) -> int:
         """Push one remote; answers with how many calls it made."""
         life = Life(name, self._fate)
         store = LivingStore(self._store, life, self._fate.streams)
         spread = self._fate.streams["jitter"].random
-        work = push(self._door(remote, life), store, self._rules, self._loop, for_s=for_s, spread=spread)
+        work = push(
+            self._door(remote, life), store, self._rules, self._loop, for_s=for_s, spread=spread, expects=expects
+        )
         done = await self._alive(work)
         return done.calls if done is not None else 1
 

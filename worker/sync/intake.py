@@ -63,24 +63,24 @@ async def drain(
     *,
     batch: int,
     takeover_s: float,
-    announce: Callable[[frozenset[str]], None] = lambda _remotes: None,
+    announce: Callable[[Taken], None] = lambda _taken: None,
 ) -> Taken:
     """Take in what killed workers left, then everything that is new. Ends when the stream has nothing more.
 
-    After each batch `announce` hears which remotes have something due, so that pushing need not wait for the end.
+    After each batch `announce` hears of it, so that pushing need not wait for the end.
     """
     taken = Taken()
     # One by one: the entry that killed its worker must not take its neighbours along, nor make them look guilty.
     while left := await stream.unfinished(1) or await stream.take_over(1, takeover_s):
         taken += await _alone(left[0], stream, store, rules)
-    announce(taken.due)
+    announce(taken)
     told = _told(await _next_batch(stream, batch), rules)
     while told.entries:
         # The next one is read and understood while the database works, where there is surely more.
         ahead = asyncio.ensure_future(_read_ahead(stream, batch, rules)) if len(told.entries) == batch else None
         try:
             batch_taken = await _take_in(told, stream, store, rules)
-            announce(batch_taken.due)
+            announce(batch_taken)
         except BaseException:
             await _give_up(ahead)
             raise
