@@ -14,6 +14,7 @@ so that another worker can go on at any of them:
 from __future__ import annotations
 
 import random
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -94,6 +95,9 @@ class _Scanner:
         self._until, self._spread = until, spread
         self._remote = door.connector.name
         self._due = frozenset[str]()
+        #: Known lists that were not shown, by id; looked for once, as all lists are gone through for it. What becomes
+        #: of one of them meanwhile is seen when it is loaded.
+        self._missing: list[str] | None = None
 
     async def run(self) -> Scanned | None:
         scan = await self._store.run(self._take_up)
@@ -221,7 +225,8 @@ class _Scanner:
     def _judge(self, tx: Tx, scan: Scan) -> Scan:
         """All pages are read. Is it believed, or does a person decide? (design rule 8)"""
         shown, known = tx.scans.shown(scan.id), tx.scans.linked(self._remote, scan.started_at)
-        missing, drift = sum(one not in shown for one in known), tx.scans.count_findings(scan.id)
+        self._missing = [one for one in known if one not in shown]
+        missing, drift = len(self._missing), tx.scans.count_findings(scan.id)
         scan = replace(scan, lists=len(shown), missing=missing, drift=drift)
         tx.scans.supersede(self._remote)
         if known and not shown:
@@ -343,9 +348,11 @@ class _Scanner:
 
     def _doubt(self, tx: Tx, scan: Scan) -> Scan:
         """Known lists that were not shown are read by id: absence is not deletion (design rule 8)."""
-        shown = tx.scans.shown(scan.id)
-        missing = [one for one in tx.scans.linked(self._remote, scan.started_at) if one not in shown]
-        undoubted = [one for one in missing if one > (scan.cursor or "")][:_BATCH]
+        if self._missing is None:
+            shown = tx.scans.shown(scan.id)
+            self._missing = [one for one in tx.scans.linked(self._remote, scan.started_at) if one not in shown]
+        begin = bisect_right(self._missing, scan.cursor or "")
+        undoubted = self._missing[begin : begin + _BATCH]
         if not undoubted:
             return replace(scan, state=ScanState.CHECKING, cursor=None)
         lists = tx.load(set(tx.find([(self._remote, one) for one in undoubted]).values()))
