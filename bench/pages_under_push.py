@@ -68,7 +68,7 @@ class Size:
     round_s: float
 
 
-FULL: Final = Size(80_000, 20, 1.0)
+FULL: Final = Size(80_000, 32, 1.0)
 SMALL: Final = Size(4_000, 1, 0.5)
 
 

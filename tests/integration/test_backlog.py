@@ -158,8 +158,8 @@ def _alert(about: str, *, bad: bool) -> Alert:
 
 
 def test_what_takes_long_is_remembered(desk: Desk) -> None:
-    """For ten times as long as it took; whoever has just acted is told anew."""
-    clock = iter([0.0, 1.0, 9.9, 10.0, 10.0, 12.0, 13.0, 14.0])
+    """For twenty times as long as it took; whoever has just acted is told anew."""
+    clock = iter([0.0, 1.0, 19.9, 20.0, 20.0, 22.0, 23.0, 24.0])
     count = itertools.count(1)
     tally = Remembered(lambda _: next(count), lambda: next(clock))
 

@@ -1,6 +1,6 @@
-"""What takes long to count, remembered for ten times as long as it took: however many pages are open and ask.
+"""What takes long to count, remembered for twenty times as long as it took: however many pages are open and ask.
 
-A small database is always counted anew, and a large one costs a web process a tenth of its time at most.
+A small database is always counted anew, and a large one costs a twentieth of the time of a process at most.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from worker.store.views import View, Views
 
 T = TypeVar("T")
 
-_TIMES: Final = 10
+_TIMES: Final = 20
 #: What is counted sooner is always counted anew.
 _WORTH_S: Final = 0.01
 
