@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests.support.big_tables import REMOTES, Size, fill
 from tests.support.explaining import Asked, asked
 from worker.store.database import open_database
-from worker.store.list_views import ListFilter
+from worker.store.list_views import START, ListFilter
 from worker.store.sql import SqlStore, SqlTx
 from worker.store.views import View, Views
 
@@ -66,6 +68,20 @@ def test_nothing_hot_reads_a_table_from_end_to_end(store: SqlStore) -> None:
     assert {name: [] for name in (*HOT, *VIEWS)} == whole
     assert {name: [] for name in (*HOT, *VIEWS)} == most  # all copies of a remote are as many as all lists
     assert all(one.statements for one in found.values())
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("remote", [None, "crm"])
+def test_a_page_in_the_middle_reads_nothing_before_it(store: SqlStore, remote: str | None, *, down: bool) -> None:
+    """Copies are read from where the page begins, or list by list; never from the first one on."""
+    which, half = ListFilter(remote=remote), replace(START, number=SIZE.lists // 2)
+    with asked(store._engine) as found:
+        Views(store._engine).look(lambda view: view.lists((), 50, half, which=which, down=down))
+
+    plan = found.plans()[0]
+    bounded = "list_id=?" if store._engine.dialect.name == "sqlite" else "list_id [<>=]"
+    assert re.search(bounded, plan), plan
+    assert not re.search(r"LIST SUBQUERY|TEMP B-TREE", plan), plan
 
 
 def test_the_plans_are_read_rightly(store: SqlStore) -> None:

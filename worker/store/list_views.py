@@ -109,8 +109,9 @@ class ListView:
             query, column = _by_name(after, down=down) if sort is Sort.NAME else _by_age(after, down=down)
             yield query.where(*meant(column, which, standings)).limit, True
         begin = 0 if keyed else after.number
+        beyond = partial(_beyond, number=begin, down=down)
         numbers = select(LISTS.c.id.label("list_id")).where(
-            *_beyond(LISTS.c.id, begin, down=down), *_WITHOUT[sort], *meant(LISTS.c.id, which, standings)
+            *beyond(LISTS.c.id), *_WITHOUT[sort], *meant(LISTS.c.id, which, standings, beyond)
         )
         yield numbers.order_by(_way(LISTS.c.id, down=down)).limit, False
 
@@ -125,11 +126,12 @@ class ListView:
             urgent = [one.value for one in MOST_URGENT_FIRST[: MOST_URGENT_FIRST.index(standing)]]
             # Counted and not `NOT EXISTS`, for which PostgreSQL would read all copies, and not only this page's.
             more_urgent = select(func.count()).where(other.c.list_id == COPIES.c.list_id, other.c.standing.in_(urgent))
+            beyond = partial(_beyond, number=0 if place else after.number, down=down)
             same = select(COPIES.c.list_id, COPIES.c.standing.label("key")).where(
                 COPIES.c.standing == standing.value,
-                *_beyond(COPIES.c.list_id, 0 if place else after.number, down=down),
+                *beyond(COPIES.c.list_id),
                 more_urgent.scalar_subquery() == 0,
-                *meant(COPIES.c.list_id, which, standings),
+                *meant(COPIES.c.list_id, which, standings, beyond),
             )
             yield partial(_merged, [same.where(COPIES.c.remote == remote) for remote in remotes], down=down), True
 
@@ -194,25 +196,34 @@ def _by_age(after: Place, *, down: bool) -> tuple[Select[Any], Any]:
     return _keyed(query, COPIES.c.since, COPIES.c.list_id, place, down=down), COPIES.c.list_id
 
 
-def meant(column: Any, which: ListFilter, standings: Collection[Standing]) -> list[Any]:
-    """As conditions on the numbers of lists in `column`. A lead list without any copy is none of them."""
+def meant(
+    column: Any,
+    which: ListFilter,
+    standings: Collection[Standing],
+    beyond: Callable[[Any], list[Any]] = lambda _: [],
+) -> list[Any]:
+    """As conditions on the numbers of lists in `column`. A lead list without any copy is none of them.
+
+    Where only numbers `beyond` a place are asked for, that is said of their copies too: PostgreSQL would else read
+    those of all lists before it.
+    """
     some, conditions = COPIES.alias("some"), list[Any]()
-    if standings or which.remote is not None:
-        chosen = select(some.c.list_id)
-        if standings:
-            chosen = chosen.where(some.c.standing.in_([standing.value for standing in standings]))
-        if which.remote is not None:
-            chosen = chosen.where(some.c.remote == which.remote)
-        conditions.append(column.in_(chosen))
+    of_remote = [] if which.remote is None else [some.c.remote == which.remote]
+    if standings:
+        stand = some.c.standing.in_([standing.value for standing in standings])
+        conditions.append(column.in_(select(some.c.list_id).where(stand, *of_remote, *beyond(some.c.list_id))))
+    elif of_remote:
+        # Most lists have a copy there: each is looked up, or SQLite would collect all copies for one page.
+        conditions.append(exists().where(some.c.list_id == column, *of_remote, *beyond(some.c.list_id)))
     if which.on_hold:
         # A hold may be left of a list that has no copy any more.
-        conditions += [_held(column), *_with_copy(column, some)]
+        conditions += [_held(column), *_with_copy(column, some, beyond)]
     if which.lists is not None:
         conditions.append(column.in_(which.lists))
     elif which.name is not None:
         named = COPIES.alias("named")
         conditions.append(column.in_(select(named.c.list_id).where(_shows(named, which.name))))
-    return conditions or _with_copy(column, some)
+    return conditions or _with_copy(column, some, beyond)
 
 
 def _held(column: Any) -> Any:
@@ -223,8 +234,8 @@ def _held(column: Any) -> Any:
     return column.in_(select(held.c.id).where(text("held.holds IS NOT NULL")))
 
 
-def _with_copy(column: Any, some: Any) -> list[Any]:
-    return [] if column.table is COPIES else [exists().where(some.c.list_id == column)]
+def _with_copy(column: Any, some: Any, beyond: Callable[[Any], list[Any]]) -> list[Any]:
+    return [] if column.table is COPIES else [exists().where(some.c.list_id == column, *beyond(some.c.list_id))]
 
 
 def _shows(copies: Any, name: str) -> Any:
