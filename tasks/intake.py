@@ -11,7 +11,7 @@ from billiard import current_process
 from celery import Task
 
 from tasks import marks
-from tasks.push import push_in_turn
+from tasks.push import push_unasked
 from worker.celery_app import TaskName, app
 from worker.dispatch import in_turn, put_off, ring, ring_all
 from worker.sync.intake import Taken, drain
@@ -24,7 +24,7 @@ _FEW = 16
 
 @app.task(name=TaskName.INTAKE, bind=True)
 def intake(self: Task[Any, Any], partition: int = 0) -> None:
-    """Take in all entries of one partition, and ring for the remotes that have something due."""
+    """Take in all entries of one partition, and see to the remotes that have something due."""
     runtime = process_runtime()
     # Stable over restarts of this child, so that its successor finds what it left unfinished.
     worker = str(self.request.hostname)
@@ -53,7 +53,7 @@ async def _drain(runtime: Runtime, consumer: str, partition: int, proceed: Calla
 
     def announce(taken: Taken) -> None:
         few = taken.entries <= _FEW
-        others = [one for one in taken.due if not (few and runtime.go_on(partial(push_in_turn, runtime, one, 1)))]
+        others = [one for one in taken.due if not (few and runtime.go_on(partial(push_unasked, runtime, one)))]
         # Pushes of other remotes go on in this loop: a broker that does not answer must not stop them.
         told.add(asyncio.get_running_loop().run_in_executor(None, tell, others))
 

@@ -1,4 +1,4 @@
-"""Door of push. Rung after intake, by the tick, and by itself while something is left."""
+"""Door of push. Rung after intake, or begun by it; rung by the tick, and by itself while something is left."""
 
 from __future__ import annotations
 
@@ -19,14 +19,21 @@ SLICE_S = 5.0
 def push(remote: str) -> None:
     """Push what is due on one remote, as the only worker that does. The process does not wait with it."""
     runtime = process_runtime()
-    if remote in runtime.settings.remotes:
-        runtime.begin(push_in_turn(runtime, remote))
+    runtime.begin(push_in_turn(runtime, remote))
+
+
+async def push_unasked(runtime: Runtime, remote: str) -> None:
+    """The same by whoever has just made something due there, without a message."""
+    await push_in_turn(runtime, remote, expects=1)
 
 
 async def push_in_turn(runtime: Runtime, remote: str, expects: int = 0) -> None:
-    """One slice; then the next worker is rung for what is left."""
+    """One slice; then the next worker is rung for what is left. Nothing for a remote that left the settings."""
+    if remote not in runtime.settings.remotes:
+        return
+    work = partial(_slice, runtime, remote, expects)
     with put_off(TaskName.PUSH, remote=remote):
-        done, again = await in_turn(runtime.redis, partial(_slice, runtime, remote, expects), TaskName.PUSH, remote)
+        done, again = await in_turn(runtime.redis, work, TaskName.PUSH, remote, rung=not expects)
         if again or (done is not None and done.calls > 0 and done.due.live + done.due.retry > 0):
             # A broker that does not answer must not stop what else goes on here.
             await asyncio.to_thread(ring, runtime.bells, TaskName.PUSH, remote)

@@ -31,10 +31,10 @@ _RING_MS = 2_000
 #: A turn whose holder was killed ends after this; it is prolonged while its holder lives.
 _TURN_MS = 5_000
 
-#: The next ring goes through from here on: first, so that nothing falls between. In one step, so that who holds the
-#: turn cannot end it between our asking and our being sent away.
+#: Where a message was taken up, the next ring goes through from here on: first, so that nothing falls between. In one
+#: step, so that who holds the turn cannot end it between our asking and our being sent away.
 _TAKE_TURN = """
-redis.call('DEL', KEYS[1])
+if ARGV[3] == '1' then redis.call('DEL', KEYS[1]) end
 if redis.call('SET', KEYS[2], ARGV[1], 'NX', 'PX', ARGV[2]) then return 1 end
 redis.call('SET', KEYS[3], 1, 'PX', 2 * ARGV[2])
 return 0
@@ -81,10 +81,12 @@ class Turn:
         self._prolonging: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
 
-    async def take(self) -> bool:
-        """Answer the ring. False when another worker has the turn; that one is told to look again at its end."""
+    async def take(self, *, rung: bool = True) -> bool:
+        """False when another worker has the turn; that one is told to look again at its end. Answers the ring, unless
+        none was heard: the message of another may still be under way, and needs no second one beside it.
+        """
         keys = self._bell, self._held, self._again
-        taken = self._redis.eval(_TAKE_TURN, 3, *keys, self._mine, _TURN_MS)
+        taken = self._redis.eval(_TAKE_TURN, 3, *keys, self._mine, _TURN_MS, int(rung))
         if not await cast("Awaitable[int]", taken):
             return False
         self._prolonging = asyncio.create_task(_prolong(self._redis, self._held, self._ended))
@@ -101,13 +103,13 @@ class Turn:
 
 
 async def in_turn(
-    redis: AsyncRedis, work: Callable[[], Awaitable[T]], task: TaskName, *args: str | int
+    redis: AsyncRedis, work: Callable[[], Awaitable[T]], task: TaskName, *args: str | int, rung: bool = True
 ) -> tuple[T | None, bool]:
     """Do this as the only worker that does. What it came to, None when another one has the turn;
     and whether somebody was sent away meanwhile, so that it must be looked at again.
     """
     turn = Turn(redis, task, *args)
-    if not await turn.take():
+    if not await turn.take(rung=rung):
         return None, False
     again = False
     try:

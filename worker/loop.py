@@ -29,7 +29,7 @@ LIMIT_S = 600.0
 
 
 class Loop:
-    """Runs coroutines for the one thread that owns it."""
+    """Runs coroutines for the one thread that owns it; they may begin others themselves, in the loop's own thread."""
 
     def __init__(self, *, hold_s: float = HOLD_S, at_once: int = AT_ONCE, limit_s: float = LIMIT_S) -> None:
         self._hold_s, self._at_once, self._limit_s = hold_s, at_once, limit_s

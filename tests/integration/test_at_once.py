@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tasks.push import push_in_turn, push_unasked
 from tests.support.waiting import wait_until
+from worker.celery_app import TaskName
 from worker.desk import add_events
+from worker.dispatch import ring
 from worker.loop import Loop
 from worker.redis_access import PREFIX, broker_url
 from worker.settings import Settings
@@ -75,6 +78,27 @@ def test_a_few_events_are_pushed_here(runtime: Runtime, lance: RunningSimulator)
     take_in(runtime)
 
     wait_until(lambda: ["Name 1"] == [row["name"] for row in lance.state()], what="it is told")
+    assert not is_rung(runtime)
+
+
+def test_a_remote_that_left_the_settings_is_left_alone(runtime: Runtime) -> None:
+    """Its copies may stay due, and each event about them would be an error."""
+    del runtime.settings.remotes["lance"]
+
+    runtime.run(push_unasked(runtime, "lance"))
+
+    assert not runtime.bells.keys(f"{PREFIX}:bell:*")
+
+
+def test_the_message_of_another_stays_announced(runtime: Runtime, lance: RunningSimulator) -> None:
+    """A push that nobody was rung for does not make room for a second message beside the one under way."""
+    assert ring(runtime.bells, TaskName.PUSH, "lance")
+    [one] = lance.seed([{"name": "Old"}])
+    add_events(runtime, [event(1, one)])
+    runtime.run(push_unasked(runtime, "lance"))
+    assert is_rung(runtime)
+
+    runtime.run(push_in_turn(runtime, "lance"))
     assert not is_rung(runtime)
 
 

@@ -239,9 +239,10 @@ class World:
         """Take in all that was told."""
         return await drain(self.stream, self.store, self.rules, batch=batch, takeover_s=TAKEOVER_S)
 
-    async def push(self, remote: str, for_s: float = 60.0) -> Pushed:
+    async def push(self, remote: str, for_s: float = 60.0, expects: int = 0) -> Pushed:
         """Push one remote until nothing of it is due."""
-        return await push(self.door(remote), self.store, self.rules, TestClock(), for_s=for_s, spread=lambda: 0.5)
+        door, clock = self.door(remote), TestClock()
+        return await push(door, self.store, self.rules, clock, for_s=for_s, spread=lambda: 0.5, expects=expects)
 
     async def scan(self, remote: str, trigger: Trigger = Trigger.PERSON, for_s: float = 60.0) -> Scan:
         """Scan one remote to its end, and read by id what it did not show."""

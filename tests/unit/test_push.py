@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import pytest
 
@@ -14,12 +14,14 @@ from tests.support.heart import NOON, later, rules_of
 from tests.support.world import World, answers, edited, linked, lost, run
 from worker.errors import RedisAway, RemoteDown
 from worker.limits.base import Ending
-from worker.ports import RemoteState, Tx
+from worker.ports import RemoteState, Store, Tx
 from worker.remotes.base import Answer, Request, Wire
 from worker.sync.push import claim
 
 NAME = Field.NAME
 FOR_S = 0.1
+
+T = TypeVar("T")
 
 
 def test_one_changed_field_is_one_patch_with_that_field() -> None:
@@ -291,6 +293,54 @@ def test_it_ends_when_another_has_everything() -> None:
         door = world.door("lance")
         world.memory.run_now(lambda tx: claim(tx, door, world.rules, 5))
         assert 0 == (await asyncio.wait_for(world.push("lance"), 5)).calls
+
+    run(scene)
+
+
+class Overtaken:
+    """A store whose first claim looks at a list that another worker settles before it is locked."""
+
+    def __init__(self, store: Store, settled: int) -> None:
+        self._store, self._settled = store, [settled]
+
+    async def run(self, work: Callable[[Tx], T]) -> T:
+        return await self._store.run(lambda tx: work(cast("Tx", _OvertakenTx(tx, self._settled))))
+
+
+class _OvertakenTx:
+    def __init__(self, tx: Tx, settled: list[int]) -> None:
+        self._tx, self._settled = tx, settled
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+    def due(self, remote: str, limit: int) -> list[int]:
+        due = self._tx.due(remote, limit)
+        return [self._settled.pop(), *due][:limit] if self._settled else due
+
+
+@pytest.mark.parametrize("expects", [0, 1])
+def test_an_overtaken_claim_leaves_nothing_behind(expects: int) -> None:
+    """Who was told that one copy is due, and finds that one settled, still pushes all others."""
+
+    async def scene() -> None:
+        world = World()
+        await _many(world, 4)
+        world.tell("crm", world.put("crm", "0", name="A"))
+        await world.intake()
+        world.store = Overtaken(world.memory, world.list_of("crm", "0").id)
+        assert 3 == (await world.push("lance", expects=expects)).patched
+
+    run(scene)
+
+
+def test_who_expects_too_much_gives_its_place_back() -> None:
+    """Nothing is due after all: nothing is sent."""
+
+    async def scene() -> None:
+        world = await linked(World(), "crm", "lance")
+        assert 0 == (await world.push("lance", expects=1)).calls
+        assert not world.tickets_out()
 
     run(scene)
 

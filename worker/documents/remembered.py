@@ -1,6 +1,7 @@
 """What takes long to count, remembered for twenty times as long as it took: however many pages are open and ask.
 
-A small database is always counted anew, and a large one costs a twentieth of the time of a process at most.
+A small database is always counted anew, and each question to a large one costs a twentieth of the time of a process at
+most.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ class Place:
 
 START: Final = Place(0)
 
-#: Copies of one name that are looked up by number; PostgreSQL would read all copies again for each standing.
+#: Copies of one name or remote that are looked up by number; PostgreSQL would read all copies again for each standing.
 _FEW: Final = 1_000
 
 #: What makes a select of so many rows, and whether each has a key.
@@ -86,7 +86,10 @@ class ListView:
     ) -> list[Place]:
         """The places of the next lists: at most `limit`, one more when there is a next page."""
         if which.name is not None:
-            which = replace(which, lists=self._named(which.name))
+            which = replace(which, lists=self._few(_shows(COPIES, which.name)))
+        if which.remote is not None and which.lists is None and not standings:
+            few = self._few(COPIES.c.remote == which.remote)
+            which = which if few is None else replace(which, remote=None, lists=few)
         if which.lists == frozenset():
             return []
         found = list[Place]()
@@ -135,11 +138,11 @@ class ListView:
             )
             yield partial(_merged, [same.where(COPIES.c.remote == remote) for remote in remotes], down=down), True
 
-    def _named(self, name: str) -> frozenset[int] | None:
-        """Lists with a copy that shows this part of a name: none but these are looked at, in whatever order. None when
-        there are so many that a page of them is soon found.
+    def _few(self, condition: Any) -> frozenset[int] | None:
+        """Lists with such a copy: none but these are looked at, in whatever order. None when there are so many that a
+        page of them is soon found.
         """
-        some = select(COPIES.c.list_id).where(_shows(COPIES, name)).limit(_FEW + 1)
+        some = select(COPIES.c.list_id).where(condition).limit(_FEW + 1)
         found = self._connection.execute(some).scalars().all()
         return None if len(found) > _FEW else frozenset(found)
 
@@ -213,7 +216,7 @@ def meant(
         stand = some.c.standing.in_([standing.value for standing in standings])
         conditions.append(column.in_(select(some.c.list_id).where(stand, *of_remote, *beyond(some.c.list_id))))
     elif of_remote:
-        # Most lists have a copy there: each is looked up, or SQLite would collect all copies for one page.
+        # Many lists have a copy there: each is looked up, or SQLite would collect all copies for one page.
         conditions.append(exists().where(some.c.list_id == column, *of_remote, *beyond(some.c.list_id)))
     if which.on_hold:
         # A hold may be left of a list that has no copy any more.

@@ -94,7 +94,7 @@ async def push(
     """Push until nothing of this remote is due, or `for_s` seconds are over; then wait for what is in flight.
 
     Who knows that so many copies are due says what it `expects`, and spares the first look: places in the budget are
-    asked for at once, and given back if there is nothing to say after all.
+    asked for at once, in the lane of live changes, and given back if there is nothing to say after all.
     """
     return await _Push(door, store, rules, clock, clock.monotonic() + for_s, spread, expects).run()
 
@@ -119,6 +119,7 @@ class _Push:
         self._asking: asyncio.Task[Grant] | None = None
         self._away: RedisAway | None = None
         self._done = Pushed(due=DueCount(live=expects))
+        self._guessed = expects > 0
 
     async def run(self) -> Pushed:
         try:
@@ -209,7 +210,8 @@ class _Push:
             self._done.due = DueCount()
             return []
         claims, touched = claim(tx, door, self._rules, tickets) if tickets else ([], 0)
-        if tickets and not touched:
+        guessed, self._guessed = self._guessed, False
+        if tickets and not touched and not guessed:
             self._done.due = DueCount()  # another worker has them in hand; asking again would only spin
         else:
             self._done.due = tx.count_due(door.connector.name, door.max_in_flight)
