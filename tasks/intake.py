@@ -11,7 +11,7 @@ from billiard import current_process
 from celery import Task
 
 from tasks import marks
-from tasks.push import push_unasked
+from tasks.push import push_in_turn
 from worker.celery_app import TaskName, app
 from worker.dispatch import in_turn, put_off, ring, ring_all
 from worker.sync.intake import Taken, drain
@@ -51,9 +51,12 @@ async def _drain(runtime: Runtime, consumer: str, partition: int, proceed: Calla
         proceed()
         ring_all(runtime.bells, remotes)
 
+    def begun(remote: str) -> bool:
+        return runtime.go_on(partial(push_in_turn, runtime, remote, rung=False))
+
     def announce(taken: Taken) -> None:
         few = taken.entries <= _FEW
-        others = [one for one in taken.due if not (few and runtime.go_on(partial(push_unasked, runtime, one)))]
+        others = [one for one in taken.due if not (few and begun(one))]
         # Pushes of other remotes go on in this loop: a broker that does not answer must not stop them.
         told.add(asyncio.get_running_loop().run_in_executor(None, tell, others))
 

@@ -22,18 +22,16 @@ def push(remote: str) -> None:
     runtime.begin(push_in_turn(runtime, remote))
 
 
-async def push_unasked(runtime: Runtime, remote: str) -> None:
-    """The same by whoever has just made something due there, without a message."""
-    await push_in_turn(runtime, remote, expects=1)
+async def push_in_turn(runtime: Runtime, remote: str, *, rung: bool = True) -> None:
+    """One slice; then the next worker is rung for what is left. Nothing for a remote that left the settings.
 
-
-async def push_in_turn(runtime: Runtime, remote: str, expects: int = 0) -> None:
-    """One slice; then the next worker is rung for what is left. Nothing for a remote that left the settings."""
+    Not `rung`: begun without a message, by whoever has just made something due there.
+    """
     if remote not in runtime.settings.remotes:
         return
-    work = partial(_slice, runtime, remote, expects)
+    work = partial(_slice, runtime, remote, 0 if rung else 1)
     with put_off(TaskName.PUSH, remote=remote):
-        done, again = await in_turn(runtime.redis, work, TaskName.PUSH, remote, rung=not expects)
+        done, again = await in_turn(runtime.redis, work, TaskName.PUSH, remote, rung=rung)
         if again or (done is not None and done.calls > 0 and done.due.live + done.due.retry > 0):
             # A broker that does not answer must not stop what else goes on here.
             await asyncio.to_thread(ring, runtime.bells, TaskName.PUSH, remote)

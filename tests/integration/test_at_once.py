@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.push import push_in_turn, push_unasked
+from tasks.push import push_in_turn
 from tests.support.waiting import wait_until
 from worker.celery_app import TaskName
 from worker.desk import add_events
@@ -85,7 +85,7 @@ def test_a_remote_that_left_the_settings_is_left_alone(runtime: Runtime) -> None
     """Its copies may stay due, and each event about them would be an error."""
     del runtime.settings.remotes["lance"]
 
-    runtime.run(push_unasked(runtime, "lance"))
+    runtime.run(push_in_turn(runtime, "lance", rung=False))
 
     assert not runtime.bells.keys(f"{PREFIX}:bell:*")
 
@@ -95,7 +95,7 @@ def test_the_message_of_another_stays_announced(runtime: Runtime, lance: Running
     assert ring(runtime.bells, TaskName.PUSH, "lance")
     [one] = lance.seed([{"name": "Old"}])
     add_events(runtime, [event(1, one)])
-    runtime.run(push_unasked(runtime, "lance"))
+    runtime.run(push_in_turn(runtime, "lance", rung=False))
     assert is_rung(runtime)
 
     runtime.run(push_in_turn(runtime, "lance"))

@@ -326,6 +326,20 @@ async def edited(world: World, remote: str = "crm", **fields: Any) -> World:
     return world
 
 
+async def many_due(world: World, lists: int) -> None:
+    """So many lists, each with one field due on lance."""
+    for number in range(lists):
+        key = str(number)
+        world.put("lance", key, name="A")
+        world.tell("crm", world.put("crm", key, name="A"), data={"links": {"lance": key}})
+    await world.rest()
+    for number in range(lists):
+        world.tell("crm", world.put("crm", str(number), name="B"))
+    await world.intake()
+    for wire in world.wires.values():
+        wire.sent.clear()
+
+
 def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Play a scene."""
     asyncio.run(scene())

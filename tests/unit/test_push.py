@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import pytest
 
 from models.lead_list import Field, Standing
 from tests.support.heart import NOON, later, rules_of
-from tests.support.world import World, answers, edited, linked, lost, run
+from tests.support.world import World, answers, edited, linked, lost, many_due, run
 from worker.errors import RedisAway, RemoteDown
 from worker.limits.base import Ending
-from worker.ports import RemoteState, Store, Tx
+from worker.ports import RemoteState, Tx
 from worker.remotes.base import Answer, Request, Wire
 from worker.sync.push import claim
 
 NAME = Field.NAME
 FOR_S = 0.1
-
-T = TypeVar("T")
 
 
 def test_one_changed_field_is_one_patch_with_that_field() -> None:
@@ -124,27 +122,13 @@ def test_at_most_max_in_flight() -> None:
 
     async def scene() -> None:
         world = World(max_in_flight=5)
-        await _many(world, 30)
+        await many_due(world, 30)
         world.wires["lance"].latency_s = 0.002
         pushed = await world.push("lance")
         assert (30, 30, 5) == (pushed.calls, pushed.patched, world.wires["lance"].most_in_flight)
         assert set() == world.tickets_out()
 
     run(scene)
-
-
-async def _many(world: World, lists: int) -> None:
-    """So many lists, each with one field due on lance."""
-    for number in range(lists):
-        key = str(number)
-        world.put("lance", key, name="A")
-        world.tell("crm", world.put("crm", key, name="A"), data={"links": {"lance": key}})
-    await world.rest()
-    for number in range(lists):
-        world.tell("crm", world.put("crm", str(number), name="B"))
-    await world.intake()
-    for wire in world.wires.values():
-        wire.sent.clear()
 
 
 def test_a_paused_remote_is_not_called() -> None:
@@ -170,7 +154,7 @@ def test_lost_access_pauses_the_remote_once(status: int) -> None:
 
     async def scene() -> None:
         world = World(max_in_flight=4)
-        await _many(world, 12)
+        await many_due(world, 12)
         world.wires["lance"].faults.extend([answers(status)] * 12)
         await world.push("lance")
         assert 4 >= len(world.patches("lance"))
@@ -215,7 +199,7 @@ def test_when_redis_goes_what_is_in_flight_still_counts() -> None:
 
     async def scene() -> None:
         world = World(max_in_flight=2)
-        await _many(world, 5)
+        await many_due(world, 5)
         tickets = world.tickets["lance"]
 
         async def goes(request: Request, wire: Wire) -> Answer:
@@ -238,7 +222,7 @@ def test_a_failing_database_takes_no_tickets_along() -> None:
 
     async def scene() -> None:
         world = World()
-        await _many(world, 20)
+        await many_due(world, 20)
         before = world.memory.run_now
 
         def breaks(work: Callable[[Any], Any]) -> Any:
@@ -263,7 +247,7 @@ def test_an_idle_ask_for_tickets_takes_none_along() -> None:
         await world.push("lance", for_s=0.0)
         assert set() == world.tickets_out()
         world = World(max_in_flight=2)
-        await _many(world, 9)
+        await many_due(world, 9)
         await asyncio.gather(*(world.push("lance") for _ in range(3)))
         assert set() == world.tickets_out()
 
@@ -275,7 +259,7 @@ def test_four_pushes_never_send_one_copy_twice() -> None:
 
     async def scene() -> None:
         world = World(max_in_flight=3)
-        await _many(world, 40)
+        await many_due(world, 40)
         world.wires["lance"].latency_s = 0.001
         done = await asyncio.gather(*(world.push("lance") for _ in range(4)))
         assert 40 == len(world.patches("lance")) == sum(one.patched for one in done)
@@ -293,54 +277,6 @@ def test_it_ends_when_another_has_everything() -> None:
         door = world.door("lance")
         world.memory.run_now(lambda tx: claim(tx, door, world.rules, 5))
         assert 0 == (await asyncio.wait_for(world.push("lance"), 5)).calls
-
-    run(scene)
-
-
-class Overtaken:
-    """A store whose first claim looks at a list that another worker settles before it is locked."""
-
-    def __init__(self, store: Store, settled: int) -> None:
-        self._store, self._settled = store, [settled]
-
-    async def run(self, work: Callable[[Tx], T]) -> T:
-        return await self._store.run(lambda tx: work(cast("Tx", _OvertakenTx(tx, self._settled))))
-
-
-class _OvertakenTx:
-    def __init__(self, tx: Tx, settled: list[int]) -> None:
-        self._tx, self._settled = tx, settled
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._tx, name)
-
-    def due(self, remote: str, limit: int) -> list[int]:
-        due = self._tx.due(remote, limit)
-        return [self._settled.pop(), *due][:limit] if self._settled else due
-
-
-@pytest.mark.parametrize("expects", [0, 1])
-def test_an_overtaken_claim_leaves_nothing_behind(expects: int) -> None:
-    """Who was told that one copy is due, and finds that one settled, still pushes all others."""
-
-    async def scene() -> None:
-        world = World()
-        await _many(world, 4)
-        world.tell("crm", world.put("crm", "0", name="A"))
-        await world.intake()
-        world.store = Overtaken(world.memory, world.list_of("crm", "0").id)
-        assert 3 == (await world.push("lance", expects=expects)).patched
-
-    run(scene)
-
-
-def test_who_expects_too_much_gives_its_place_back() -> None:
-    """Nothing is due after all: nothing is sent."""
-
-    async def scene() -> None:
-        world = await linked(World(), "crm", "lance")
-        assert 0 == (await world.push("lance", expects=1)).calls
-        assert not world.tickets_out()
 
     run(scene)
 

@@ -123,7 +123,7 @@ class _Push:
 
     async def run(self) -> Pushed:
         try:
-            if not self._more():
+            if not self._guessed:
                 await self._round([], ())
             while self._flights or self._more():
                 self._ask()

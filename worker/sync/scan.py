@@ -64,6 +64,15 @@ class Scanned:
     more: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """How many lists are known and were shown by all pages; and the ids, in order, of known ones that were not."""
+
+    known: int
+    shown: int
+    missing: Sequence[str]
+
+
 class _Lost(Exception):
     """Another worker has taken the scan up, or it has ended."""
 
@@ -95,9 +104,8 @@ class _Scanner:
         self._until, self._spread = until, spread
         self._remote = door.connector.name
         self._due = frozenset[str]()
-        #: Known lists that were not shown, by id; looked for once, as all lists are gone through for it. What becomes
-        #: of one of them meanwhile is seen when it is loaded.
-        self._missing: list[str] | None = None
+        #: Kept, as all lists are gone through for it. What becomes of one of them meanwhile is seen when it is loaded.
+        self._compared: _Compared | None = None
 
     async def run(self) -> Scanned | None:
         scan = await self._store.run(self._take_up)
@@ -224,18 +232,22 @@ class _Scanner:
 
     def _judge(self, tx: Tx, scan: Scan) -> Scan:
         """All pages are read. Is it believed, or does a person decide? (design rule 8)"""
-        shown, known = tx.scans.shown(scan.id), tx.scans.linked(self._remote, scan.started_at)
-        self._missing = [one for one in known if one not in shown]
-        missing, drift = len(self._missing), tx.scans.count_findings(scan.id)
-        scan = replace(scan, lists=len(shown), missing=missing, drift=drift)
+        seen = self._compare(tx, scan)
+        missing, drift = len(seen.missing), tx.scans.count_findings(scan.id)
+        scan = replace(scan, lists=seen.shown, missing=missing, drift=drift)
         tx.scans.supersede(self._remote)
-        if known and not shown:
-            return self._hold(tx, scan, f"{self._remote} shows no list at all; {len(known)} are known there")
-        if self._rules.too_many(missing + drift, len(known)):
+        if seen.known and not seen.shown:
+            return self._hold(tx, scan, f"{self._remote} shows no list at all; {seen.known} are known there")
+        if self._rules.too_many(missing + drift, seen.known):
             told = (missing, "are no longer shown"), (drift, "were changed there")
             what = " and ".join(f"{count} {said}" for count, said in told if count)
-            return self._hold(tx, scan, f"of {len(known)} known lists, {what}")
+            return self._hold(tx, scan, f"of {seen.known} known lists, {what}")
         return replace(scan, state=ScanState.TAKING)
+
+    def _compare(self, tx: Tx, scan: Scan) -> _Compared:
+        shown, known = tx.scans.shown(scan.id), tx.scans.linked(self._remote, scan.started_at)
+        self._compared = _Compared(len(known), len(shown), [one for one in known if one not in shown])
+        return self._compared
 
     def _hold(self, tx: Tx, scan: Scan, why: str) -> Scan:
         log.error("scan_held", remote=self._remote, scan=scan.id, why=why)
@@ -348,11 +360,9 @@ class _Scanner:
 
     def _doubt(self, tx: Tx, scan: Scan) -> Scan:
         """Known lists that were not shown are read by id: absence is not deletion (design rule 8)."""
-        if self._missing is None:
-            shown = tx.scans.shown(scan.id)
-            self._missing = [one for one in tx.scans.linked(self._remote, scan.started_at) if one not in shown]
-        begin = bisect_right(self._missing, scan.cursor or "")
-        undoubted = self._missing[begin : begin + _BATCH]
+        missing = (self._compared or self._compare(tx, scan)).missing
+        begin = bisect_right(missing, scan.cursor or "")
+        undoubted = missing[begin : begin + _BATCH]
         if not undoubted:
             return replace(scan, state=ScanState.CHECKING, cursor=None)
         lists = tx.load(set(tx.find([(self._remote, one) for one in undoubted]).values()))
