@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from models.lead_list import PENDING, Abandoned, Copy, Field, LeadList, Standing
 from tests.support.heart import copy_of, later, list_of, remote_rules, rules_of
-from tests.support.world import World, answers, edited, linked, run
+from tests.support.world import LATE_WRITE_S, World, answers, edited, linked, lost, run
 from worker.engine.join import join
 from worker.remotes.base import Answer, Request, Wire
 
@@ -110,5 +111,38 @@ def test_members_that_are_refused_in_part_are_not_told_again_and_again() -> None
         world.tell("crm", world.put("crm", members=["ann", "ben"]))
         await world.sync()
         assert (Standing.PARKED, 1) == (world.copy("lance").standing, len(world.patches("lance")))
+
+    run(scene)
+
+
+async def _landed_unseen(**patched: Any) -> World:
+    """A patch of Lance arrives late, inside its window, and nobody looks before another event is taken in after it."""
+    world = await linked(World(), "crm", "lance")
+    world.wires["lance"].faults.append(lost)
+    world.tell("crm", world.put("crm", **patched))
+    await world.intake()
+    await world.push("lance")
+    world.wait(LATE_WRITE_S / 2)
+    await world.push("lance")  # it is read, and not there yet
+    world.put("lance", **patched)
+    world.wait(2 * LATE_WRITE_S)
+    world.tell("crm", world.put("crm", owner="u9"), data={"fields": {"owner": "u9"}})
+    await world.intake()
+    return world
+
+
+def test_a_late_write_of_members_that_nobody_saw_land_is_ours_still() -> None:
+    """It was wanted when its time was over. When it is seen, people have removed the member again, before it landed:
+    it came back.
+    """
+
+    async def scene() -> None:
+        world = await _landed_unseen(members=["m8"])
+        world.remotes["crm"].wire.lists["1"] = replace(world.shown("crm"), members=frozenset())
+        world.tell("crm", world.shown("crm"), data={"members_removed": ["m8"]}, time=later(LATE_WRITE_S / 4))
+        await world.intake()
+        await world.scan("lance")
+        await world.rest()
+        assert [frozenset()] * 2 == [world.shown(on).members for on in ("crm", "lance")]
 
     run(scene)

@@ -316,31 +316,28 @@ def _is_another(lead_list: LeadList, copy: Copy, patch: Patch) -> bool:
 
 
 def _without_expired(lead_list: LeadList, copy: Copy, looked: CopyPlan, rules: RemoteRules, now: datetime) -> Copy:
-    """Without the writes that can no longer arrive. Where nothing else is going to be written over one of them,
-    a last look must tell whether it did arrive; `settle` forgets it then. Members are not written over each other, and
-    nothing is on hold.
+    """Without the writes that can no longer arrive, and of which nothing is left to learn. Where nothing is going to be
+    written in their place, a last look must tell whether one did arrive; where something is, its answer will. `settle`
+    forgets them then: until something is seen, what landed unseen is ours and no edit. Members are not written over
+    each other, and nothing is on hold.
     """
     over = {field: one for field, one in copy.abandoned.items() if one.until <= now}
     if not over or copy.look or copy.intent is not None:
         return copy  # a look that comes first must still know them
     held = lead_list.hold_on(copy.remote) is not None
-    settled = {
-        f for f, one in over.items() if _is_wanted(lead_list, f, one) or (_is_written_over(looked, f) and not held)
-    }
+    wanted = {field for field, one in over.items() if _is_wanted(lead_list, field, one)}
     if rules.members_apart and _may_be_doubled(lead_list, copy, over.get(Field.MEMBERS)):
-        settled -= {Field.MEMBERS}
-    kept = {field: one for field, one in copy.abandoned.items() if field not in settled}
-    return replace(copy, abandoned=kept, look=len(settled) < len(over))
+        wanted -= {Field.MEMBERS}
+    differs = {field for field in over if looked.reasons[field] is Reason.DIFFERS}
+    told_anew = wanted if held else wanted | (differs - {Field.MEMBERS})
+    kept = {field: one for field, one in copy.abandoned.items() if field not in wanted - differs}
+    return replace(copy, abandoned=kept, look=not over.keys() <= told_anew)
 
 
 def _may_be_doubled(lead_list: LeadList, copy: Copy, abandoned: Abandoned | None) -> bool:
     """Rows are made for members, and were perhaps made already: told once more, they would be there twice."""
     added = abandoned.add if abandoned is not None else frozenset[str]()
     return any(not lead_list.members.get(key, NOBODY).shown_by(copy.remote) for key in added)
-
-
-def _is_written_over(looked: CopyPlan, field: Field) -> bool:
-    return field is not Field.MEMBERS and looked.reasons[field] is Reason.DIFFERS
 
 
 def _is_wanted(lead_list: LeadList, field: Field, abandoned: Abandoned) -> bool:
